@@ -1,0 +1,52 @@
+# Two commands matter: `make book` and `make test`. README.md gives the same without make.
+PYTHON ?= python3
+VENV ?= .venv
+PIP_FLAGS ?=
+BUILD_FLAGS ?=
+PY := $(VENV)/bin/python
+XDIST ?= -n 2 --dist loadfile
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+unexport MAKEFLAGS MFLAGS
+.PHONY: help book test lab check bench clean
+
+help:
+	@echo "make book    execute every chapter and build the site in _build/html"
+	@echo "make test    ruff, pytest, every chapter as a test, the site with warnings as errors"
+	@echo "make lab     JupyterLab with the chapters as notebooks"
+	@echo "make check   30 seconds: versions, device, one tiny wave simulation"
+	@echo "make bench   the benchmarks"
+	@echo "make clean   remove what was built; the environment in $(VENV) stays"
+
+$(VENV)/.book: requirements.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install $(PIP_FLAGS) -r requirements.txt
+	touch $@
+
+$(VENV)/.test: requirements.txt requirements-test.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install $(PIP_FLAGS) -r requirements-test.txt
+	touch $(VENV)/.book $@
+
+book: $(VENV)/.book
+	$(PY) chapters/_ext/build_site.py $(BUILD_FLAGS)
+
+test: $(VENV)/.test
+	$(PY) -m ruff check .
+	$(PY) -m pytest $(XDIST) tests
+	$(PY) -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout 300 $(XDIST) chapters
+	$(PY) chapters/_ext/build_site.py $(BUILD_FLAGS)
+
+lab: $(VENV)/.book
+	$(PY) -m jupytext_config set-default-viewer markdown
+	$(PY) -m jupyterlab chapters
+
+check: $(VENV)/.book
+	$(PY) bench/check_setup.py
+
+bench: $(VENV)/.test
+	for script in bench/*.py; do echo "== $$script"; $(PY) $$script || exit 1; done
+
+clean:
+	rm -rf _build _vendor .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,64 @@
+"""Local Sphinx extension: a site that loads nothing from elsewhere and never shows a stale figure."""
+
+import hashlib
+import os
+import shutil
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+INPUTS = ("lib/**/*.py", "data/**/*", "requirements.txt")
+WIDGET_SCRIPTS = {
+    "vendor/requirejs/config.js": {},
+    "vendor/requirejs/require.js": {},
+    "vendor/html-manager/embed-amd.js": {"data-jupyter-widgets-cdn-only": ""},
+}
+
+
+def inputs_hash(root=ROOT):
+    """Hash of everything besides the chapter itself that its outputs depend on."""
+    digest = hashlib.sha256(os.environ.get("COURSE_SCALE", "quick").encode())
+    for pattern in INPUTS:
+        for path in sorted(root.glob(pattern)):
+            if path.is_file() and "__pycache__" not in path.parts:
+                digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def choose_cache(root=ROOT):
+    """Cache folder of the present inputs; folders made from other inputs are removed."""
+    cache = root / "_build" / f".jupyter_cache-{inputs_hash(root)}"
+    for old in cache.parent.glob(".jupyter_cache*"):
+        if old != cache:
+            shutil.rmtree(old, ignore_errors=True)
+    return cache
+
+
+def configure(app, config):
+    """Set what depends on the state of the working tree."""
+    cache = choose_cache()
+    config.nb_execution_cache_path = str(cache)
+    config.course_inputs = cache.name  # a changed value makes Sphinx read every page again
+    if (ROOT / "_vendor" / "vendor").is_dir():
+        config.mathjax_path = "../vendor/mathjax/tex-mml-chtml.js"
+        config.nb_ipywidgets_js = WIDGET_SCRIPTS
+
+
+def drop_thebe(app, env, docnames):
+    """Remove sphinx-thebe's script and its constant, which the theme adds to every page."""
+
+    def keep(name, attributes):
+        return "THEBE_JS_URL" not in str(attributes.get("body", "")) and "sphinx-thebe.js" not in str(name or "")
+
+    app.registry.js_files[:] = [f for f in app.registry.js_files if keep(*f[:2])]
+    for attribute in ("script_files", "_js_files"):
+        files = getattr(app.builder, attribute, None)
+        if isinstance(files, list):
+            files[:] = [f for f in files if keep(getattr(f, "filename", f), getattr(f, "attributes", {}))]
+
+
+def setup(app):
+    """Register the hooks."""
+    app.add_config_value("course_inputs", "", "env", str)
+    app.connect("config-inited", configure, priority=400)
+    app.connect("env-before-read-docs", drop_thebe, priority=990)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
