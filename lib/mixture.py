@@ -1,0 +1,170 @@
+"""Memorized priors in closed form: Gaussian mixtures centred on training examples.
+
+Everything goes through log-sum-exp and runs over the examples in blocks, so that memory stays small whatever N.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from lib import checks
+from lib.gaussian import GaussianMixture
+
+__all__ = ["GaussianMixture", "MemorizedPrior", "WeightedExamples"]
+
+_BLOCK = 2**22  # entries of one block of the [B, N] distance table
+_DIRECT = 2**20  # up to so many entries x - x_n are formed one by one: exact, and as fast as the product
+
+
+class WeightedExamples:
+    """Weighted point masses sum_n w_n delta(x - x_n): the streamed sums that every closed form here needs.
+
+    Args:
+        examples: Point masses, [N, d].
+        log_weights: Log-weights, [N]; None means equal weights. Masses of weight zero are left out.
+
+    Raises:
+        TypeError, ValueError: Wrong type, shape or dtype, non-finite entries, no examples.
+    """
+
+    def __init__(self, examples: Tensor, log_weights: Tensor | None = None):
+        self.examples = checks.tensor("examples", examples, shape=(None, None))
+        if log_weights is None:
+            log_weights = examples.new_full((len(examples),), -math.log(len(examples)))
+        else:
+            log_weights = checks.log_weights(log_weights, examples)
+            keep = torch.isfinite(log_weights)
+            if not bool(keep.all()):
+                self.examples, log_weights = examples[keep], log_weights[keep]
+        self.log_weights = log_weights
+        self._squares = torch.linalg.vector_norm(self.examples, dim=1).square()
+
+    def blocks(self, batch: int):
+        """Yield slices that cut the examples into blocks for a batch of so many points."""
+        step = max(1, _BLOCK // max(1, batch))
+        for start in range(0, len(self.examples), step):
+            yield slice(start, start + step)
+
+    def squared_distances(self, x: Tensor, block: slice) -> Tensor:
+        """Squared distances |x_b - x_n|^2 to the examples of a block, [B, n]."""
+        examples = self.examples[block]
+        if len(x) * examples.numel() <= _DIRECT:
+            return (x[:, None] - examples).square().sum(-1)
+        products = torch.addmm(self._squares[block], x, examples.T, alpha=-2.0)
+        return (products + x.square().sum(-1, keepdim=True)).clamp_min(0.0)
+
+    def moments(self, x: Tensor, variance: Tensor, *, with_mean: bool = True) -> tuple[Tensor, Tensor | None]:
+        """Log-sum and mean of the examples under r_n ~ w_n exp(-|x - x_n|^2 / (2 variance)).
+
+        Args:
+            x: Points, [B, d].
+            variance: Kernel variance, [1, 1] or [B, 1].
+            with_mean: Also return the mean.
+
+        Returns:
+            log sum_n w_n exp(-|x - x_n|^2 / (2 variance)), [B]; sum_n r_n x_n, [B, d] or None.
+        """
+        nearest, logsum, means = [], [], []
+        for block in self.blocks(len(x)):
+            squares = self.squared_distances(x, block)
+            # Measured from the nearest example, at least one exponent stays finite however small the variance.
+            nearest.append(squares.detach().amin(1, keepdim=True))
+            logits = self.log_weights[block] - (squares - nearest[-1]) / (2 * variance)
+            logsum.append(torch.logsumexp(logits, 1, keepdim=True))
+            if with_mean:
+                means.append(torch.softmax(logits, 1) @ self.examples[block])
+        closest = torch.cat(nearest, 1).amin(1, keepdim=True)
+        offsets = torch.cat(logsum, 1) - (torch.cat(nearest, 1) - closest) / (2 * variance)
+        total = torch.logsumexp(offsets, 1) - (closest / (2 * variance))[:, 0]
+        if not with_mean:
+            return total, None
+        if len(means) == 1:
+            return total, means[0]
+        return total, torch.einsum("bk,kbd->bd", torch.softmax(offsets, 1), torch.stack(means))
+
+    def responsibilities(self, x: Tensor, variance: Tensor) -> Tensor:
+        """Normalized r_n ~ w_n exp(-|x - x_n|^2 / (2 variance)), [B, N]; not streamed, its result is the table."""
+        squares = torch.cat([self.squared_distances(x, block) for block in self.blocks(len(x))], 1)
+        shifted = squares - squares.detach().amin(1, keepdim=True)
+        return torch.softmax(self.log_weights - shifted / (2 * variance), 1)
+
+
+class MemorizedPrior:
+    """What a diffusion model knows once it has memorized: (1/N) sum_n N(x; x_n, bandwidth^2 I).
+
+    At noise level sigma the minimizer of denoising score matching on N examples is the score of this mixture with
+    bandwidth sigma: a reverse process that stops at sigma_min has the bandwidth sigma_min.
+
+    Source: Siahkoohi and Sabeddu (2026); Karras et al. (2022), appendix B.3; Vincent (2011).
+
+    Args:
+        examples: Training set, [N, d].
+        bandwidth: Standard deviation of each component, in the units of the examples, positive.
+
+    Raises:
+        TypeError, ValueError: Bad examples, or a bandwidth that is not positive or whose square underflows.
+    """
+
+    def __init__(self, examples: Tensor, bandwidth: float):
+        self._points = WeightedExamples(examples)
+        self.examples = self._points.examples
+        self.bandwidth = checks.positive("bandwidth", bandwidth, dtype=examples.dtype)
+
+    def _point(self, x: Tensor) -> Tensor:
+        return checks.tensor("x", x, shape=(None, self.examples.shape[1]), like=self.examples)
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Log-density of the mixture at x [B, d], [B]."""
+        x = self._point(x)
+        variance = x.new_full((1, 1), self.bandwidth).square()
+        total, _ = self._points.moments(x, variance, with_mean=False)
+        return total - 0.5 * x.shape[1] * math.log(2 * math.pi * self.bandwidth**2)
+
+    def score(self, x: Tensor) -> Tensor:
+        """Gradient of `log_prob` at x [B, d], [B, d]: (D(x, bandwidth) - x) / bandwidth^2 (Tweedie; Efron, 2011)."""
+        return (self.denoise(x, self.bandwidth) - x) / self.bandwidth**2
+
+    def denoise(self, x: Tensor, sigma: float | Tensor, *, include_bandwidth: bool = False) -> Tensor:
+        """Posterior mean D(x, sigma) = E[x_0 | x_0 + sigma e = x].
+
+        By default x_0 is one of the N examples (point masses, whatever the bandwidth):
+        D = sum_n r_n x_n with r_n = softmax_n(-|x - x_n|^2 / (2 sigma^2)). Where one r_n is 1 its Jacobian vanishes.
+        With `include_bandwidth` x_0 follows the mixture of bandwidth b: r_n takes b^2 + sigma^2, and
+        D = sum_n r_n [x_n + b^2 / (b^2 + sigma^2) (x - x_n)], whose Jacobian never vanishes.
+
+        Source: Karras et al. (2022), appendix B.3 (point masses).
+
+        Args:
+            x: Noisy points, [B, d].
+            sigma: Noise level, positive: a float, 0-d or [B].
+            include_bandwidth: Denoise under the mixture of bandwidth b instead of the point masses.
+
+        Returns:
+            Denoised points, [B, d].
+
+        Raises:
+            TypeError, ValueError: Wrong shape or dtype, NaN, a level that is not positive.
+        """
+        x = self._point(x)
+        variance = checks.noise_level(sigma, x).square()
+        if not include_bandwidth:
+            return self._points.moments(x, variance)[1]
+        own = self.bandwidth**2
+        _, mean = self._points.moments(x, variance + own)
+        return mean + own / (own + variance) * (x - mean)
+
+    def responsibilities(self, x: Tensor, sigma: float | Tensor) -> Tensor:
+        """Probability that x [B, d] is a noisy copy of example n at level sigma, [B, N]; rows sum to 1."""
+        x = self._point(x)
+        return self._points.responsibilities(x, checks.noise_level(sigma, x).square())
+
+    def sample(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
+        """Draw n samples of the mixture, [n, d]."""
+        n = checks.count("n", n)
+        pick = torch.randint(len(self.examples), (n,), generator=generator, device=self.examples.device)
+        noise = torch.empty_like(self.examples[pick]).normal_(generator=generator)
+        return self.examples[pick] + self.bandwidth * noise
+

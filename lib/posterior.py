@@ -1,0 +1,138 @@
+"""Posteriors under a memorized prior: the likelihood-weighted lookup, its linearization and its exact denoiser."""
+
+from __future__ import annotations
+
+
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from lib import checks
+from lib.checks import Forward
+from lib.jacobian import jacobians
+from lib.mixture import GaussianMixture, WeightedExamples
+
+
+def lookup_weights(
+    examples: Tensor, forward: Forward, d_obs: Tensor, noise_std: float, *, batch_size: int = 64
+) -> Tensor:
+    """Posterior weights of the training examples when the prior is their empirical distribution.
+
+    w_n ~ exp(-|d_obs - F(x_n)|^2 / (2 noise_std^2)). The forward map sees each example exactly once.
+
+    Source: Siahkoohi and Sabeddu (2026), the lookup posterior.
+
+    Args:
+        examples: Training set, [N, d].
+        forward: Batched map [B, d] -> [B, m].
+        d_obs: Observed data, [m].
+        noise_std: Standard deviation of the noise in each datum, positive, in units of the data.
+        batch_size: Examples in one call of `forward`.
+
+    Returns:
+        Normalized log-weights, [N].
+
+    Raises:
+        TypeError, ValueError: Bad arguments, or a forward map that is not batched, not finite, or of another dtype.
+    """
+    examples, d_obs, noise_std = _checked(examples, d_obs, noise_std)
+    batch_size = checks.count("batch_size", batch_size)
+    misfits = []
+    batches = examples.split(batch_size)
+    for batch in tqdm(batches, desc="lookup", unit="batch", delay=5, leave=False):
+        data = checks.apply_forward(forward, batch, num_data=len(d_obs))
+        # Sums of 10^5 squares: double precision keeps differences of a fraction of a nat.
+        misfits.append((data.detach() - d_obs).double().square().sum(1))
+    return torch.log_softmax(-torch.cat(misfits) / (2 * noise_std**2), 0).to(examples.dtype)
+
+
+def linearized_posterior(
+    examples: Tensor,
+    bandwidth: float,
+    forward: Forward,
+    d_obs: Tensor,
+    noise_std: float,
+    *,
+    max_rows: int = 256,
+) -> GaussianMixture:
+    """Posterior under a memorized prior of bandwidth b, with F replaced by its tangent at each example.
+
+    Sigma_n = (I / b^2 + J_n^T J_n / gamma^2)^-1,  mu_n = x_n + Sigma_n J_n^T (d_obs - F(x_n)) / gamma^2,
+    log w_n = log N(d_obs; F(x_n), gamma^2 I + b^2 J_n J_n^T), the log-determinant included: it differs between the
+    examples whenever J_n does. Exact for a linear F.
+
+    Source: Siahkoohi and Sabeddu (2026), the linearized posterior; the determinant is ours.
+
+    Args:
+        examples: Training set, [N, d].
+        bandwidth: Standard deviation b of the prior's components, positive.
+        forward: Batched map [B, d] -> [B, m], differentiable in forward mode.
+        d_obs: Observed data, [m].
+        noise_std: Standard deviation gamma of the noise in each datum, positive.
+        max_rows: Rows of one call of `forward`; bounds the memory.
+
+    Returns:
+        The posterior as a `GaussianMixture` with N components.
+
+    Raises:
+        TypeError, ValueError: As `lookup_weights`, and a bandwidth that is not positive or underflows.
+    """
+    examples, d_obs, noise_std = _checked(examples, d_obs, noise_std)
+    bandwidth = checks.positive("bandwidth", bandwidth, dtype=examples.dtype)
+    per_call = max(1, checks.count("max_rows", max_rows) // examples.shape[1])
+    parts = []
+    for batch in tqdm(examples.split(per_call), desc="Jacobians", unit="batch", delay=5, leave=False):
+        values, slopes = jacobians(forward, batch, max_rows=max_rows, num_data=len(d_obs))
+        parts.append(_components(batch, bandwidth, values, slopes, d_obs, noise_std))
+    means, covariances, log_weights = (torch.cat(part) for part in zip(*parts, strict=True))
+    return GaussianMixture(means, covariances, log_weights.to(examples.dtype))
+
+
+def _components(
+    x: Tensor, bandwidth: float, values: Tensor, slopes: Tensor, d_obs: Tensor, noise_std: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Means, covariances and unnormalized log-weights of the components at x [n, d], computed in double precision."""
+    values, slopes, d_obs, start = values.double(), slopes.double(), d_obs.double(), x.double()
+    residual = (d_obs - values) / noise_std
+    scaled = bandwidth * slopes / noise_std
+    eye = torch.eye(x.shape[1], dtype=torch.float64, device=x.device)
+    # In units of the bandwidth the precision is I + A^T A: well conditioned from below, never singular.
+    factor = torch.linalg.cholesky(eye + scaled.mT @ scaled)
+    pull = torch.einsum("nmd,nm->nd", scaled, residual)[:, :, None]
+    step = torch.cholesky_solve(pull, factor)
+    covariances = bandwidth**2 * torch.cholesky_solve(eye.expand_as(factor), factor)
+    log_det = 2 * factor.diagonal(dim1=1, dim2=2).log().sum(1)
+    # r^T (I + A A^T)^-1 r = |r - A s|^2 + |s|^2 at the minimizer s: no difference of large numbers.
+    quadratic = (residual - (scaled @ step)[:, :, 0]).square().sum(1) + step.square().sum((1, 2))
+    means = start + bandwidth * step[:, :, 0]
+    covariances = (covariances + covariances.mT) / 2
+    return means.to(x.dtype), covariances.to(x.dtype), -0.5 * (quadratic + log_det)
+
+
+class ConditionalDenoiser:
+    """Exact E[x_0 | x_sigma = x, y] when the prior is the empirical distribution of the examples.
+
+    D(x, sigma) = sum_n softmax_n(log w_n - |x - x_n|^2 / (2 sigma^2)) x_n with the lookup weights w_n. The reverse
+    process with this denoiser samples the exact posterior without another evaluation of the forward map.
+
+    Source: Karras et al. (2022), appendix B.3, with the weights of the lookup posterior.
+
+    Args:
+        examples: Training set, [N, d].
+        log_weights: Log-weights of `lookup_weights`, [N]; normalized here.
+    """
+
+    def __init__(self, examples: Tensor, log_weights: Tensor):
+        self._points = WeightedExamples(examples, log_weights)
+        self.examples, self.log_weights = self._points.examples, self._points.log_weights
+
+    def __call__(self, x: Tensor, sigma: float | Tensor) -> Tensor:
+        """Denoise x [B, d] at level sigma (a float, 0-d or [B]); returns [B, d]."""
+        x = checks.tensor("x", x, shape=(None, self.examples.shape[1]), like=self.examples)
+        return self._points.moments(x, checks.noise_level(sigma, x).square())[1]
+
+
+def _checked(examples: Tensor, d_obs: Tensor, noise_std: float) -> tuple[Tensor, Tensor, float]:
+    examples = checks.tensor("examples", examples, shape=(None, None))
+    d_obs = checks.tensor("d_obs", d_obs, shape=(None,), like=examples)
+    return examples, d_obs, checks.positive("noise_std", noise_std, dtype=examples.dtype)

@@ -1,0 +1,106 @@
+"""Acoustic seismics on deepwave: the wave equation as a batched forward map, and the noise of its data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import deepwave
+import torch
+from torch import Tensor
+
+from lib import checks
+from lib.acquisition import Acquisition
+
+__all__ = ["AcousticForward", "Acquisition", "VelocityForward", "add_noise"]
+
+
+class AcousticForward:
+    """Shot records of velocity models by the constant-density acoustic wave equation.
+
+    u_tt = v^2 (laplace u + source), absorbing layers on all four sides (no free surface), fourth order in space. All
+    shots of all models run in one call; the result is differentiable in forward and reverse mode. Computes in the
+    dtype and on the device of the velocity it is given.
+
+    Source: Richardson, deepwave (2023).
+
+    Args:
+        acquisition: The survey.
+    """
+
+    def __init__(self, acquisition: Acquisition):
+        if not isinstance(acquisition, Acquisition):
+            raise TypeError(f"acquisition must be an Acquisition, got {type(acquisition).__name__}")
+        self.acquisition = acquisition
+
+    @property
+    def internal_steps(self) -> int:
+        """Solver steps in each dt, see `Acquisition.internal_steps`."""
+        return self.acquisition.internal_steps
+
+    def __call__(self, velocity: Tensor) -> Tensor:
+        """Model the data.
+
+        Args:
+            velocity: Wave speed, [B, nz, nx], m/s, between 1 and `acquisition.max_vel`.
+
+        Returns:
+            Pressure at the receivers, [B, shot, receiver, time].
+
+        Raises:
+            TypeError, ValueError: Not a finite float32 or float64 tensor of that shape, or speeds out of bounds.
+        """
+        survey = self.acquisition
+        velocity = checks.tensor("velocity", velocity, shape=(None, *survey.shape))
+        if velocity.dtype not in (torch.float32, torch.float64):
+            raise TypeError(f"velocity must be float32 or float64, got {velocity.dtype}")
+        slowest, fastest = float(velocity.detach().min()), float(velocity.detach().max())
+        if slowest < 1 or fastest > survey.max_vel:
+            raise ValueError(
+                f"velocity must lie in [1, max_vel = {survey.max_vel:g}] m/s, got {slowest:.4g} to {fastest:.4g}"
+            )
+        batch, shots = len(velocity), survey.num_shots
+        sources = survey.source_locations.to(velocity.device)[:, None].repeat(batch, 1, 1)
+        receivers = survey.receiver_locations.to(velocity.device).repeat(batch, 1, 1)
+        amplitudes = survey.wavelet.to(velocity).expand(batch * shots, 1, -1)
+        records = deepwave.scalar(
+            velocity.repeat_interleave(shots, 0),
+            survey.grid_spacing,
+            survey.dt,
+            source_amplitudes=amplitudes,
+            source_locations=sources,
+            receiver_locations=receivers,
+            accuracy=4,
+            pml_width=survey.pml_width,
+            pml_freq=survey.peak_freq,
+            max_vel=survey.max_vel,
+            model_gradient_sampling_interval=survey.gradient_interval,
+            check_output_finite=False,
+        ).receiver_amplitudes
+        return records.reshape(batch, shots, *records.shape[1:])
+
+
+class VelocityForward:
+    """The flattened forward map F: [B, d] -> [B, m] of an inversion.
+
+    Args:
+        to_velocity: Map from parameters [B, d] to wave speeds [B, nz, nx], m/s; for pixels,
+            `lambda x: x.reshape(-1, nz, nx)`.
+        acoustic: The wave equation.
+    """
+
+    def __init__(self, to_velocity: Callable[[Tensor], Tensor], acoustic: AcousticForward):
+        if not callable(to_velocity):
+            raise TypeError(f"to_velocity must be callable, got {type(to_velocity).__name__}")
+        if not isinstance(acoustic, AcousticForward):
+            raise TypeError(f"acoustic must be an AcousticForward, got {type(acoustic).__name__}")
+        self.to_velocity, self.acoustic = to_velocity, acoustic
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Data of parameters x [B, d], flattened over shot, receiver and time, [B, m]."""
+        return self.acoustic(self.to_velocity(x)).flatten(1)
+
+
+def add_noise(data: Tensor, noise_std: float, *, generator: torch.Generator | None = None) -> Tensor:
+    """Data plus white Gaussian noise of standard deviation `noise_std`, in units of the data; any shape."""
+    noise_std = checks.positive("noise_std", noise_std, dtype=data.dtype)
+    return data + noise_std * torch.empty_like(data).normal_(generator=generator)
