@@ -39,7 +39,8 @@ test: $(VENV)/.test
 	$(PY) chapters/_ext/build_site.py $(BUILD_FLAGS)
 
 lab: $(VENV)/.book
-	$(PY) -m jupytext_config set-default-viewer markdown
+	$(PY) -m jupytext_config --settings-file $(VENV)/etc/jupyter/labconfig/default_setting_overrides.json \
+		set-default-viewer markdown
 	$(PY) -m jupyterlab chapters
 
 check: $(VENV)/.book

