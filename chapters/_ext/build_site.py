@@ -27,7 +27,10 @@ FILES = {  # inside a package -> folder below _vendor/vendor
         ("es5/input/tex/extensions", "mathjax/input/tex"),
         ("LICENSE", "mathjax"),
     ],
-    "@jupyter-widgets/html-manager": [("dist/embed-amd.js", "html-manager"), ("dist/*.woff2", "html-manager")],
+    "@jupyter-widgets/html-manager": [
+        ("dist/embed-amd.js", "html-manager"),
+        ("dist/*.woff2", "html-manager"),
+    ],
     "requirejs": [("require.js", "requirejs")],
 }
 CONFIG_JS = 'var require = {baseUrl: new URL("..", document.currentScript.src).href};\n'
@@ -70,7 +73,8 @@ def vendor():
     VENDOR.parent.mkdir(exist_ok=True)  # html_extra_path names it, so it must exist
     try:
         with tempfile.TemporaryDirectory() as folder:
-            subprocess.run([*find_npm(), "pack", "--silent", *PACKAGES], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+            pack = [*find_npm(), "pack", "--silent", *PACKAGES]
+            subprocess.run(pack, cwd=folder, check=True, stdout=subprocess.DEVNULL)
             for tarball in sorted(Path(folder).glob("*.tgz")):
                 unpack(tarball, Path(folder) / "out")
             (Path(folder) / "out" / "requirejs" / "config.js").write_text(CONFIG_JS, encoding="utf8")

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-INPUTS = ("lib/**/*.py", "data/**/*", "requirements.txt")
+INPUTS = ("lib/**/*.py", "data/**/*", "chapters/_include/**/*", "requirements.txt")
 WIDGET_SCRIPTS = {
     "vendor/requirejs/config.js": {},
     "vendor/requirejs/require.js": {},
@@ -47,7 +47,8 @@ def drop_thebe(app, env, docnames):
     """Remove sphinx-thebe's script and its constant, which the theme adds to every page."""
 
     def keep(name, attributes):
-        return "THEBE_JS_URL" not in str(attributes.get("body", "")) and "sphinx-thebe.js" not in str(name or "")
+        body = str(attributes.get("body", ""))
+        return "THEBE_JS_URL" not in body and "sphinx-thebe.js" not in str(name or "")
 
     app.registry.js_files[:] = [f for f in app.registry.js_files if keep(*f[:2])]
     for attribute in ("script_files", "_js_files"):
