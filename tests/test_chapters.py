@@ -124,7 +124,7 @@ BROKEN = {  # name of a fault: text in the good chapter, its replacement, part o
     "decimal in prose": ("# A claim\n", "# A claim\n\nThe gap is 0.37 here.\n", "'0.37'"),
     "percentage in prose": ("# A claim\n", "# A claim\n\nIt falls by 12 % here.\n", "'12 %'"),
     "power in prose": ("# A claim\n", "# A claim\n\nDown to 1e-9 here.\n", "'1e-9'"),
-    "opt-out without reason": ("# A claim\n", "# A claim\n\n% lint: literal\nIt is 0.37.\n", "needs a reason"),
+    "opt-out without reason": ("# A claim\n", "# A claim\n\n% lint: literal\nIt is 0.3.\n", "needs a reason"),
     "decimal in a caption": ("caption: A line.", "caption: A line at 0.37 here.", "'0.37'"),
     "jet": ("plt.plot([0, 1])", "plt.plot([0, 1], cmap='jet')", "jet"),
     "pip": ("N = 0.5", "!pip install x\nN = 0.5", "not plain Python"),

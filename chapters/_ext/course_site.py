@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -57,9 +58,18 @@ def drop_thebe(app, env, docnames):
             files[:] = [f for f in files if keep(getattr(f, "filename", f), getattr(f, "attributes", {}))]
 
 
+def plain_docstrings(app, what, name, obj, options, lines):
+    """Let docstrings write |x| for a norm, and a property's first line hold a colon."""
+    if what == "property":
+        kinds = [line.removeprefix(":type: ") for line in lines if line.startswith(":type: ")]
+        lines[:] = [f"{kinds[0]}: {lines[0]}"] if kinds else lines
+    lines[:] = [re.sub(r"(?<!\\)\|", r"\\|", line) for line in lines]
+
+
 def setup(app):
     """Register the hooks."""
     app.add_config_value("course_inputs", "", "env", str)
     app.connect("config-inited", configure, priority=400)
     app.connect("env-before-read-docs", drop_thebe, priority=990)
+    app.connect("autodoc-process-docstring", plain_docstrings, priority=900)  # after napoleon
     return {"parallel_read_safe": True, "parallel_write_safe": True}
