@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -14,11 +16,13 @@ def jvp(forward: Forward, x: Tensor, tangent: Tensor, *, num_data: int | None = 
     return torch.func.jvp(lambda z: checks.apply_forward(forward, z, num_data=num_data), (x,), (tangent,))
 
 
-def vjp(forward: Forward, x: Tensor) -> tuple[Tensor, torch.autograd.graph.Node]:
+def vjp(
+    forward: Forward, x: Tensor, *, num_data: int | None = None
+) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
     """Values F(x) [B, m] and the pullback w [B, m] -> J(x)^T w [B, d]."""
     with torch.enable_grad():
         leaf = x.detach().requires_grad_()
-        data = checks.apply_forward(forward, leaf)
+        data = checks.apply_forward(forward, leaf, num_data=num_data)
     if not data.requires_grad:
         raise ValueError("forward must be differentiable, its output does not depend on x as far as autograd sees")
 

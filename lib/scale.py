@@ -1,0 +1,107 @@
+"""Quick and full: one frozen preset of sizes for every chapter, chosen by COURSE_SCALE, and the device, chosen once."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import torch
+
+from lib.seismic import Acquisition
+from lib.velocity import CosineField
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Sizes of the experiments; everything dimensionless (cells per wavelength, steps per period) is equal in all.
+
+    Attributes:
+        name: "quick" or "full".
+        grid: Cells per side of the velocity models.
+        extent: Side of the square model, m.
+        duration: Recording time, s.
+        peak_freq: Peak frequency of the wavelet, Hz.
+        num_shots: Shots.
+        num_modes: Coefficients of a velocity model.
+        training_sizes: Sizes N of the training sets of the posterior-sampling chapter.
+        num_samples: Posterior samples a run.
+        num_levels: Noise levels a run.
+    """
+
+    name: str
+    grid: int
+    extent: float
+    duration: float
+    peak_freq: float
+    num_shots: int
+    num_modes: int
+    training_sizes: tuple[int, ...]
+    num_samples: int
+    num_levels: int
+    noise_to_signal: float = 0.3
+    max_vel: float = 4000.0
+    min_vel: float = 1400.0
+
+    @property
+    def grid_spacing(self) -> float:
+        """Cell size, m."""
+        return self.extent / self.grid
+
+    @property
+    def dt(self) -> float:
+        """Time step, s: a fixed share of the time a wave of max_vel takes to cross a cell."""
+        return 0.4 * self.grid_spacing / self.max_vel
+
+    @property
+    def gradient_interval(self) -> int:
+        """Steps between gradient samples: a twelfth of the peak period, half of what Nyquist allows."""
+        return max(1, int(1 / (12 * self.peak_freq * self.dt)))
+
+    def acquisition(self) -> Acquisition:
+        """The survey of the waveform-inversion chapters: sources and receivers along the surface."""
+        return Acquisition.surface(
+            (self.grid, self.grid),
+            grid_spacing=self.grid_spacing,
+            dt=self.dt,
+            nt=round(self.duration / self.dt),
+            peak_freq=self.peak_freq,
+            num_shots=self.num_shots,
+            num_receivers=self.grid,
+            max_vel=self.max_vel,
+            gradient_interval=self.gradient_interval,
+        )
+
+    def velocity_field(self) -> CosineField:
+        """The population of velocity models; its correlation length is a fixed share of the model."""
+        return CosineField(
+            (self.grid, self.grid),
+            self.num_modes,
+            corr_length=self.grid / 6,
+            min_vel=self.min_vel,
+            max_vel=self.max_vel,
+        )
+
+
+# `full` doubles the cells and halves the extent of each wavelength with them: the wavelet rises to twice the frequency.
+_PRESETS = {
+    "quick": Scale("quick", 32, 1600.0, 1.2, 3.5, 4, 64, (20, 200), 8, 60),
+    "full": Scale("full", 64, 1600.0, 1.2, 7.0, 8, 64, (20, 50, 200), 32, 200),
+}
+
+
+def scale(name: str | None = None) -> Scale:
+    """The preset called `name`, by default that of the environment variable COURSE_SCALE, by default "quick".
+
+    Raises:
+        ValueError: An unknown name.
+    """
+    name = name or os.environ.get("COURSE_SCALE", "quick")
+    if name not in _PRESETS:
+        raise ValueError(f"COURSE_SCALE must be one of {sorted(_PRESETS)}, got {name!r}")
+    return _PRESETS[name]
+
+
+def device() -> torch.device:
+    """The first CUDA device where there is one, else the CPU; COURSE_DEVICE overrides."""
+    chosen = os.environ.get("COURSE_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(chosen)
