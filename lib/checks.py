@@ -50,9 +50,12 @@ def same_kind(name: str, value: Tensor, like: Tensor) -> None:
 
 def finite(name: str, value: Tensor) -> None:
     """Refuse NaN and infinite entries (ValueError)."""
-    bad = int((~torch.isfinite(value.detach())).sum())
-    if bad:
-        raise ValueError(f"{name} must be finite, got {bad} NaN or infinite of {value.numel()} entries")
+    value = value.detach()
+    # The extremes are NaN or infinite if any entry is, and cost no table as large as `value`.
+    if bool(torch.isfinite(torch.stack(torch.aminmax(value))).all()):
+        return
+    bad = int((~torch.isfinite(value)).sum())
+    raise ValueError(f"{name} must be finite, got {bad} NaN or infinite of {value.numel()} entries")
 
 
 def positive(name: str, value: object, *, dtype: torch.dtype | None = None) -> float:
@@ -92,8 +95,8 @@ def noise_level(sigma: object, x: Tensor) -> Tensor:
         sigma = tensor("sigma", sigma, shape=(x.shape[0],), like=x)
         if not bool((sigma > 0).all()):
             raise ValueError(f"sigma must be positive, got a minimum of {float(sigma.min())}")
-        smallest = float(sigma.detach().min())
-        positive("sigma", smallest, dtype=x.dtype)
+        for extreme in torch.aminmax(sigma.detach()):
+            positive("sigma", extreme, dtype=x.dtype)
         return sigma[:, None]
     number = positive("sigma", sigma, dtype=x.dtype)
     return torch.full((1, 1), number, dtype=x.dtype, device=x.device)
@@ -103,8 +106,10 @@ def noise_levels(sigmas: object) -> Tensor:
     """Return a schedule if it is a tensor [K], K >= 2, positive and strictly falling."""
     sigmas = tensor("sigmas", sigmas, shape=(None,))
     if sigmas.numel() < 2 or not bool((sigmas > 0).all()) or not bool((sigmas.diff() < 0).all()):
-        raise ValueError(f"sigmas must hold at least two positive, strictly falling levels, got {sigmas.tolist()[:5]} ...")
-    positive("sigmas[-1]", sigmas[-1], dtype=sigmas.dtype)
+        start = ", ".join(f"{level:.4g}" for level in sigmas[:5].tolist())
+        raise ValueError(f"sigmas must hold at least two positive, strictly falling levels, got {start} ...")
+    for name, level in (("sigmas[0]", sigmas[0]), ("sigmas[-1]", sigmas[-1])):
+        positive(name, level.detach(), dtype=sigmas.dtype)
     return sigmas
 
 
@@ -122,7 +127,9 @@ def apply_forward(forward: Forward, x: Tensor, *, num_data: int | None = None) -
     except torch.OutOfMemoryError:
         raise
     except (RuntimeError, IndexError) as error:
-        raise ValueError(f"forward must map a batch [B, d] to [B, m]; it failed on shape {list(x.shape)}: {error}") from error
+        raise ValueError(
+            f"forward must map a batch [B, d] to [B, m]; it failed on shape {list(x.shape)}: {error}"
+        ) from error
     if not isinstance(data, Tensor):
         raise TypeError(f"forward must return a torch.Tensor, got {type(data).__name__}")
     if data.ndim != 2 or data.shape[0] != x.shape[0]:
