@@ -15,7 +15,7 @@ from lib.gaussian import GaussianMixture
 
 __all__ = ["GaussianMixture", "MemorizedPrior", "WeightedExamples"]
 
-_BLOCK = 2**22  # entries of one block of the [B, N] distance table
+_BLOCK = 2**20  # entries of one block of the [B, N] distance table
 _DIRECT = 2**20  # up to so many entries x - x_n are formed one by one: exact, and as fast as the product
 
 
@@ -73,9 +73,12 @@ class WeightedExamples:
             # Measured from the nearest example, at least one exponent stays finite however small the variance.
             nearest.append(squares.detach().amin(1, keepdim=True))
             logits = self.log_weights[block] - (squares - nearest[-1]) / (2 * variance)
-            logsum.append(torch.logsumexp(logits, 1, keepdim=True))
+            top = logits.detach().amax(1, keepdim=True)
+            terms = torch.exp(logits - top)
+            mass = terms.sum(1, keepdim=True)
+            logsum.append(top + mass.log())
             if with_mean:
-                means.append(torch.softmax(logits, 1) @ self.examples[block])
+                means.append(terms @ self.examples[block] / mass)
         closest = torch.cat(nearest, 1).amin(1, keepdim=True)
         offsets = torch.cat(logsum, 1) - (torch.cat(nearest, 1) - closest) / (2 * variance)
         total = torch.logsumexp(offsets, 1) - (closest / (2 * variance))[:, 0]
