@@ -42,7 +42,9 @@ def lookup_weights(
         data = checks.apply_forward(forward, batch, num_data=len(d_obs))
         # Sums of 10^5 squares: double precision keeps differences of a fraction of a nat.
         misfits.append((data.detach() - d_obs).double().square().sum(1))
-    return torch.log_softmax(-torch.cat(misfits) / (2 * noise_std**2), 0).to(examples.dtype)
+    misfit = torch.cat(misfits)
+    # Measured from the best example, so that one exponent stays 0 however precise the data are.
+    return torch.log_softmax((misfit.min() - misfit) / (2 * noise_std**2), 0).to(examples.dtype)
 
 
 def linearized_posterior(
@@ -82,30 +84,31 @@ def linearized_posterior(
     parts = []
     for batch in tqdm(examples.split(per_call), desc="Jacobians", unit="batch", delay=5, leave=False):
         values, slopes = jacobians(forward, batch, max_rows=max_rows, num_data=len(d_obs))
-        parts.append(_components(batch, bandwidth, values, slopes, d_obs, noise_std))
-    means, covariances, log_weights = (torch.cat(part) for part in zip(*parts, strict=True))
-    return GaussianMixture(means, covariances, log_weights.to(examples.dtype))
+        parts.append(_components(batch, bandwidth, values.detach(), slopes.detach(), d_obs, noise_std))
+    means, axes, variances, log_weights = (torch.cat(part) for part in zip(*parts, strict=True))
+    log_weights = torch.log_softmax(log_weights, 0)
+    return GaussianMixture.from_axes(means, axes, variances, log_weights.to(examples.dtype))
 
 
 def _components(
     x: Tensor, bandwidth: float, values: Tensor, slopes: Tensor, d_obs: Tensor, noise_std: float
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Means, covariances and unnormalized log-weights of the components at x [n, d], computed in double precision."""
-    values, slopes, d_obs, start = values.double(), slopes.double(), d_obs.double(), x.double()
-    residual = (d_obs - values) / noise_std
-    scaled = bandwidth * slopes / noise_std
-    eye = torch.eye(x.shape[1], dtype=torch.float64, device=x.device)
-    # In units of the bandwidth the precision is I + A^T A: well conditioned from below, never singular.
-    factor = torch.linalg.cholesky(eye + scaled.mT @ scaled)
-    pull = torch.einsum("nmd,nm->nd", scaled, residual)[:, :, None]
-    step = torch.cholesky_solve(pull, factor)
-    covariances = bandwidth**2 * torch.cholesky_solve(eye.expand_as(factor), factor)
-    log_det = 2 * factor.diagonal(dim1=1, dim2=2).log().sum(1)
-    # r^T (I + A A^T)^-1 r = |r - A s|^2 + |s|^2 at the minimizer s: no difference of large numbers.
-    quadratic = (residual - (scaled @ step)[:, :, 0]).square().sum(1) + step.square().sum((1, 2))
-    means = start + bandwidth * step[:, :, 0]
-    covariances = (covariances + covariances.mT) / 2
-    return means.to(x.dtype), covariances.to(x.dtype), -0.5 * (quadratic + log_det)
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Means, axes, variances and unnormalized log-weights of the components at x [n, d], in double precision."""
+    residual = (d_obs.double() - values.double()) / noise_std
+    scaled = bandwidth * slopes.double() / noise_std
+    # A = U S V^T. In units of the bandwidth the precision is I + A^T A: along V it is 1 + s^2, 1 where s runs out.
+    # (Forming A^T A would drown the 1 of the prior where the data are precise.)
+    left, s, right = torch.linalg.svd(scaled, full_matrices=scaled.shape[1] < scaled.shape[2])
+    left = left[..., : s.shape[1]]
+    axes = right.mT
+    rank = s.shape[1]
+    step = torch.einsum("ndk,nk->nd", axes[..., :rank], s / (1 + s**2) * torch.einsum("nmk,nm->nk", left, residual))
+    shares = torch.ones(axes.shape[::2], dtype=s.dtype, device=s.device)
+    shares[:, :rank] = 1 / (1 + s**2)
+    log_det = torch.log1p(s**2).sum(1)
+    # r^T (I + A A^T)^-1 r = |r - A step|^2 + |step|^2 at the minimizer: no difference of large numbers.
+    quadratic = (residual - torch.einsum("nmd,nd->nm", scaled, step)).square().sum(1) + step.square().sum(1)
+    return (x + bandwidth * step).to(x.dtype), axes, bandwidth**2 * shares, -0.5 * (quadratic + log_det)
 
 
 class ConditionalDenoiser:
