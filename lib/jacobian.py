@@ -54,11 +54,23 @@ def jacobians(
     for rows in pairs.reshape(n * d, 2).split(max_rows):
         point, axis = rows[:, 0], rows[:, 1]
         data, column = jvp(forward, x[point], basis[axis], num_data=num_data)
+        _check_rows(data.detach(), point)
         if columns is None:
             values, columns = data.new_empty(n, data.shape[1]), data.new_empty(n, d, data.shape[1])
         values[point] = data
         columns[point, axis] = column
     return values, columns.mT
+
+
+def _check_rows(data: Tensor, point: Tensor) -> None:
+    """Equal rows in must give equal rows out, or `forward` mixes the rows of a batch (written for a single model?)."""
+    same = point[1:] == point[:-1]
+    jump = float(((data[1:] - data[:-1]).abs().amax(1) * same).amax()) if len(point) > 1 else 0.0
+    if jump > 1e-2 * float(data.abs().amax()):
+        raise ValueError(
+            "forward must map each row of a batch [B, d] by itself (is it written for a single model, or random?); "
+            f"equal rows gave data that differ by up to {jump:.3g}"
+        )
 
 
 def jacobian(forward: Forward, x: Tensor, *, max_rows: int = 256) -> Tensor:
@@ -94,9 +106,9 @@ def dot_test(forward: Forward, x: Tensor, *, generator: torch.Generator | None =
     Raises:
         TypeError, ValueError: As `jacobian`; ValueError also where Jp is 0, so that nothing is tested.
     """
-    x = checks.tensor("x", x, shape=(None,))
+    x = checks.tensor("x", x, shape=(None,)).detach()
     p = torch.empty_like(x).normal_(generator=generator)
-    _, forward_mode = jvp(forward, x[None], p[None])
+    forward_mode = jvp(forward, x[None], p[None])[1].detach()
     w = torch.empty_like(forward_mode).normal_(generator=generator)
     scale = float(forward_mode.norm() * w.norm())
     if scale == 0:
