@@ -39,8 +39,10 @@ def effective_sample_size(log_weights: Tensor) -> float:
 
     Source: Kong (1992); the weights need not be normalized.
     """
-    if not isinstance(log_weights, Tensor) or log_weights.ndim != 1 or log_weights.numel() == 0:
-        raise ValueError(f"log_weights must be a tensor [N], got {getattr(log_weights, 'shape', type(log_weights))}")
+    if not isinstance(log_weights, Tensor):
+        raise TypeError(f"log_weights must be a torch.Tensor, got {type(log_weights).__name__}")
+    if log_weights.ndim != 1 or log_weights.numel() == 0:
+        raise ValueError(f"log_weights must have shape [N], N at least 1, got {list(log_weights.shape)}")
     if not log_weights.is_floating_point():
         raise TypeError(f"log_weights must have a floating dtype, got {log_weights.dtype}")
     logs = checks.log_weights(log_weights, log_weights).double()
@@ -55,9 +57,11 @@ def nearest_distances(samples: Tensor, examples: Tensor, k: int, *, block: int =
     if k > len(examples):
         raise ValueError(f"k must be at most the number of examples ({len(examples)}), got {k}")
     found = []
+    centre = examples.mean(0)
     for part in samples.split(block):
-        # The product form only picks candidates; their distances are then formed without its cancellation.
-        near = torch.cdist(part, examples).topk(min(k + 4, len(examples)), largest=False).indices
+        # The product form only picks candidates (centred, so that its cancellation is small); their distances are
+        # then formed from differences: an exact copy is at distance 0.
+        near = torch.cdist(part - centre, examples - centre).topk(min(k + 4, len(examples)), largest=False).indices
         exact = torch.linalg.vector_norm(part[:, None] - examples[near], dim=-1)
         distances, order = exact.sort(dim=1)
         found.append((distances[:, :k], near.gather(1, order[:, :k])))
