@@ -48,13 +48,18 @@ class WeightedExamples:
         for start in range(0, len(self.examples), step):
             yield slice(start, start + step)
 
+    def _direct(self, x: Tensor) -> bool:
+        return len(x) * self.examples.numel() <= _DIRECT
+
     def squared_distances(self, x: Tensor, block: slice) -> Tensor:
-        """Squared distances |x_b - x_n|^2 to the examples of a block, [B, n]."""
+        """Squared distances |x_b - x_n|^2 to the examples of a block, [B, n]; unless `_direct`, less |x_b|^2.
+
+        What all examples share is left out of the product form: beside it the differences would drown in rounding.
+        """
         examples = self.examples[block]
-        if len(x) * examples.numel() <= _DIRECT:
+        if self._direct(x):
             return (x[:, None] - examples).square().sum(-1)
-        products = torch.addmm(self._squares[block], x, examples.T, alpha=-2.0)
-        return (products + x.square().sum(-1, keepdim=True)).clamp_min(0.0)
+        return torch.addmm(self._squares[block], x, examples.T, alpha=-2.0)
 
     def moments(self, x: Tensor, variance: Tensor, *, with_mean: bool = True) -> tuple[Tensor, Tensor | None]:
         """Log-sum and mean of the examples under r_n ~ w_n exp(-|x - x_n|^2 / (2 variance)).
@@ -81,6 +86,8 @@ class WeightedExamples:
                 means.append(terms @ self.examples[block] / mass)
         closest = torch.cat(nearest, 1).amin(1, keepdim=True)
         offsets = torch.cat(logsum, 1) - (torch.cat(nearest, 1) - closest) / (2 * variance)
+        if not self._direct(x):
+            closest = closest + x.square().sum(-1, keepdim=True)
         total = torch.logsumexp(offsets, 1) - (closest / (2 * variance))[:, 0]
         if not with_mean:
             return total, None
