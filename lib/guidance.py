@@ -62,8 +62,11 @@ def likelihood_step(
     Returns:
         The displacement, [B, d].
     """
-    _, tangent = torch.func.jvp(lambda z: denoise(z, sigma), (x,), (gradient,))
-    _, response = jvp(forward, denoised, tangent)
+    if not bool(gradient.any()):
+        return torch.zeros_like(gradient)
+    with torch.no_grad():  # weights of a network must not start a graph that grows from level to level
+        _, tangent = torch.func.jvp(lambda z: denoise(z, sigma), (x,), (gradient,))
+        _, response = jvp(forward, denoised, tangent)
     # Norms are divided first: their squares can leave the range of float32.
     gain = torch.linalg.vector_norm(response, dim=1, keepdim=True)
     norm = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
 import torch
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from torch import Tensor
 
@@ -110,3 +115,25 @@ def _image(ax: Axes, values: Tensor, spacing: float, cmap: str, limits: tuple[fl
     extent = (0, nx * spacing / 1000, nz * spacing / 1000, 0)
     ax.spines[["top", "right"]].set_visible(True)
     return ax.imshow(values.detach().to("cpu", torch.float32), cmap=cmap, vmin=limits[0], vmax=limits[1], extent=extent)
+
+
+def headline(result: Mapping[str, np.ndarray]) -> Figure:
+    """Draw the picture that opens the book from the arrays of `data/headline.npz`.
+
+    Rows: the training models that were copied, the memorized-prior samples, the population-prior samples; the truth on
+    the left. The title of each sample holds its misfit per datum.
+    """
+    fig, axes = plt.subplots(3, 4, figsize=(8.5, 6.6), layout="constrained", sharex=True, sharey=True)
+    spacing = float(result["grid_spacing"])
+    rows = [("copied", "training model"), ("memorized", "memorized"), ("population", "population")]
+    for line, (key, name) in zip(axes, rows, strict=True):
+        for k, ax in enumerate(line[1:]):
+            title = f"{name} {result['landed'][k]}" if key == "copied" else f"{name}: {result['chi2_' + key][k]:.2f}"
+            image = show_velocity(ax, torch.from_numpy(result[key][k]), spacing, title=title)
+    for ax in axes[1:, 0]:
+        ax.set_axis_off()
+    show_velocity(axes[0, 0], torch.from_numpy(result["truth"]), spacing, title=f"truth: {result['chi2_truth']:.2f}")
+    for ax in axes.flat:
+        ax.label_outer()
+    velocity_bar(image, axes)
+    return fig

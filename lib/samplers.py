@@ -62,8 +62,8 @@ def dps(
     noise_std: float,
     sigmas: Tensor,
     shape: tuple[int, int],
-    *,
     guidance: str = "likelihood",
+    *,
     guidance_variance: Callable[[float], float] | None = None,
     generator: torch.Generator | None = None,
     callback: Callback | None = None,
@@ -113,7 +113,7 @@ def dps(
             variance = noise_std**2
             if guidance_variance is not None:
                 variance += checks.positive("guidance_variance", guidance_variance(float(sigma)))
-            pull = likelihood_step(gradient, denoise, forward, x, x0, interval, sigma, variance)
+            pull = likelihood_step(gradient, denoise, forward, x, x0, interval, sigma, variance).detach()
         report = {"misfit": squares / (len(d_obs) * noise_std**2), "gradient_norm": gradient.norm(dim=1)}
         return x0, pull, report
 
@@ -131,7 +131,7 @@ def _reverse(
     name: str,
 ) -> Tensor:
     sigmas = checks.noise_levels(sigmas)
-    if len(tuple(shape)) != 2:
+    if not isinstance(shape, (tuple, list)) or len(shape) != 2:
         raise ValueError(f"shape must be (number of samples, d), got {shape}")
     shape = tuple(checks.count("shape", side) for side in shape)
     x = sigmas[0] * _normal(shape, sigmas, generator)

@@ -1,14 +1,19 @@
-"""Quick and full: one frozen preset of sizes for every chapter, chosen by COURSE_SCALE, and the device, chosen once."""
+"""Quick and full: one frozen preset of sizes for every chapter, chosen by COURSE_SCALE; the device, chosen once."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
 from lib.seismic import Acquisition
 from lib.velocity import CosineField
+
+
+DATA = Path(__file__).resolve().parent.parent / "data"
+"""Folder of the small result files that the chapters show."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,10 @@ class Scale:
         training_sizes: Sizes N of the training sets of the posterior-sampling chapter.
         num_samples: Posterior samples a run.
         num_levels: Noise levels a run.
+        noise_to_signal: Standard deviation of the data noise over that of the noise-free data.
+        field_std: Standard deviation of the velocity field before it is bounded, m/s.
+        max_vel: Upper bound of all velocities, m/s.
+        min_vel: Lower bound of all velocities, m/s.
     """
 
     name: str
@@ -39,6 +48,7 @@ class Scale:
     num_samples: int
     num_levels: int
     noise_to_signal: float = 0.3
+    field_std: float = 400.0
     max_vel: float = 4000.0
     min_vel: float = 1400.0
 
@@ -77,12 +87,13 @@ class Scale:
             (self.grid, self.grid),
             self.num_modes,
             corr_length=self.grid / 6,
+            std=self.field_std,
             min_vel=self.min_vel,
             max_vel=self.max_vel,
         )
 
 
-# `full` doubles the cells and halves the extent of each wavelength with them: the wavelet rises to twice the frequency.
+# `full` has twice the cells over the same ground and twice the frequency: the same cells per wavelength.
 _PRESETS = {
     "quick": Scale("quick", 32, 1600.0, 1.2, 3.5, 4, 64, (20, 200), 8, 60),
     "full": Scale("full", 64, 1600.0, 1.2, 7.0, 8, 64, (20, 50, 200), 32, 200),

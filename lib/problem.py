@@ -1,0 +1,83 @@
+"""The waveform-inversion problem that several chapters share: a population, one truth, its noisy data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lib import checks
+from lib.scale import Scale
+from lib.seismic import AcousticForward, VelocityForward, add_noise
+from lib.velocity import CosineField
+
+# Streams of random numbers that never overlap, whatever the seed of the truth.
+_EXAMPLES, _FRESH, _TRUTHS = 1, 2, 1000
+
+
+@dataclass(frozen=True)
+class WaveformProblem:
+    """One inverse problem: find the coefficients behind noisy shot records.
+
+    Attributes:
+        field: Map from coefficients [B, d] to velocity models [B, nz, nx], m/s; the population is N(0, I).
+        forward: Forward map F, [B, d] -> [B, m].
+        truth: Coefficients that made the data, a fresh draw of the population, [d].
+        d_obs: Observed data, [m].
+        noise_std: Standard deviation of their noise, in units of the data.
+    """
+
+    field: CosineField
+    forward: VelocityForward
+    truth: Tensor
+    d_obs: Tensor
+    noise_std: float
+
+    def examples(self, n: int) -> Tensor:
+        """The first n models of one fixed training stream, [n, d]: a larger training set contains the smaller."""
+        return self._stream(n, _EXAMPLES)
+
+    def fresh(self, n: int) -> Tensor:
+        """Draws of the same population that are in no training set, [n, d]: the null of every rate."""
+        return self._stream(n, _FRESH)
+
+    def chi2(self, x: Tensor) -> Tensor:
+        """Misfit per datum |d_obs - F(x)|^2 / (m noise_std^2) of models x [B, d], [B]; near 1 for the truth."""
+        with torch.no_grad():
+            data = checks.apply_forward(self.forward, x, num_data=len(self.d_obs))
+        return ((data - self.d_obs) / self.noise_std).square().mean(1)
+
+    def _stream(self, n: int, seed: int) -> Tensor:
+        # Drawn one by one in double precision, so that neither n, dtype nor device changes the first models.
+        generator = torch.Generator().manual_seed(seed)
+        rows = [self.field.sample(1, generator=generator) for _ in range(checks.count("n", n))]
+        return torch.cat(rows).to(self.truth)
+
+
+def waveform_problem(
+    preset: Scale,
+    *,
+    seed: int = 0,
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str | None = None,
+) -> WaveformProblem:
+    """Draw a truth from the population, model its data and add noise.
+
+    Data and inversion share grid and solver (the inverse crime): it keeps the exact posterior exact.
+
+    Args:
+        preset: Sizes, from `lib.scale.scale`.
+        seed: Chooses the truth and its noise.
+        dtype: Precision of parameters and data.
+        device: Where the waves are computed.
+    """
+    field = preset.velocity_field()
+    forward = VelocityForward(field, AcousticForward(preset.acquisition()))
+    generator = torch.Generator().manual_seed(_TRUTHS + checks.count("seed", seed, minimum=0))
+    truth = field.sample(1, generator=generator).to(dtype=dtype, device=device)
+    with torch.no_grad():
+        clean = forward(truth)[0]
+    noise_std = preset.noise_to_signal * float(clean.std())
+    d_obs = add_noise(clean.double().cpu(), noise_std, generator=generator).to(clean)
+    return WaveformProblem(field, forward, truth[0], d_obs, noise_std)
