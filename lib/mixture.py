@@ -83,7 +83,8 @@ class WeightedExamples:
             mass = terms.sum(1, keepdim=True)
             logsum.append(top + mass.log())
             if with_mean:
-                means.append(terms @ self.examples[block] / mass)
+                # Divided before the product: the derivative of a one-hot share is then exactly zero, not rounding.
+                means.append((terms / mass) @ self.examples[block])
         closest = torch.cat(nearest, 1).amin(1, keepdim=True)
         offsets = torch.cat(logsum, 1) - (torch.cat(nearest, 1) - closest) / (2 * variance)
         if not self._direct(x):
