@@ -48,7 +48,7 @@ def main() -> None:
         "guidance": "likelihood",
         "seed": SEED,
         "device": torch.cuda.get_device_name(dev) if dev.type == "cuda" else "CPU",
-        "commit": subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip(),
+        "commit": subprocess.check_output(["git", "rev-parse", "--short", "HEAD"], text=True).strip(),
         "command": "python data/make_headline.py",
     }
     np.savez_compressed(DATA / "headline.npz", **arrays, **chi2, **made)

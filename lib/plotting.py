@@ -102,9 +102,9 @@ def show_shot(
     return image
 
 
-def velocity_bar(image: AxesImage, axes: Axes | list[Axes], label: str = "velocity (m/s)") -> None:
+def velocity_bar(image: AxesImage, axes: Axes | list[Axes] | np.ndarray, label: str = "velocity (m/s)") -> None:
     """One labelled colour bar for all `axes`."""
-    owner = axes if isinstance(axes, Axes) else list(axes)[0]
+    owner = np.asarray(axes, dtype=object).flat[0]  # one axes, a list, or the array of plt.subplots
     owner.figure.colorbar(image, ax=axes, label=label, shrink=0.85)
 
 
@@ -128,12 +128,18 @@ def headline(result: Mapping[str, np.ndarray]) -> Figure:
     rows = [("copied", "training model"), ("memorized", "memorized"), ("population", "population")]
     for line, (key, name) in zip(axes, rows, strict=True):
         for k, ax in enumerate(line[1:]):
-            title = f"{name} {result['landed'][k]}" if key == "copied" else f"{name}: {result['chi2_' + key][k]:.2f}"
+            copied = key == "copied"
+            title = f"{name} {result['landed'][k]}" if copied else f"{name}\nmisfit {result['chi2_' + key][k]:.2f}"
             image = show_velocity(ax, torch.from_numpy(result[key][k]), spacing, title=title)
     for ax in axes[1:, 0]:
         ax.set_axis_off()
-    show_velocity(axes[0, 0], torch.from_numpy(result["truth"]), spacing, title=f"truth: {result['chi2_truth']:.2f}")
+    show_velocity(axes[0, 0], torch.from_numpy(result["truth"]), spacing, title=f"truth\nmisfit {result['chi2_truth']:.2f}")
     for ax in axes.flat:
         ax.label_outer()
+    for ax in axes[1:, 1]:  # their left neighbours are empty
+        ax.tick_params(labelleft=True)
+        ax.set_ylabel("depth (km)")
+    axes[0, 0].tick_params(labelbottom=True)
+    axes[0, 0].set_xlabel("distance (km)")
     velocity_bar(image, axes)
     return fig

@@ -11,7 +11,6 @@ import torch
 from lib.seismic import Acquisition
 from lib.velocity import CosineField
 
-
 DATA = Path(__file__).resolve().parent.parent / "data"
 """Folder of the small result files that the chapters show."""
 
