@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -54,10 +55,7 @@ class Acquisition:
             checks.positive(name, getattr(self, name))
         for name in ("nt", "pml_width", "gradient_interval"):
             checks.count(name, getattr(self, name))
-        if len(tuple(self.shape)) != 2:
-            raise ValueError(f"shape must be (nz, nx), got {self.shape}")
-        for side in self.shape:
-            checks.count("shape", side, minimum=2)
+        _check_grid(self.shape)
         self._check_locations("source_locations", self.source_locations, ndim=2)
         self._check_locations("receiver_locations", self.receiver_locations, ndim=3)
         if len(self.source_locations) != len(self.receiver_locations):
@@ -84,7 +82,8 @@ class Acquisition:
 
     def _check_locations(self, name: str, cells: Tensor, *, ndim: int) -> None:
         if not isinstance(cells, Tensor) or cells.dtype not in (torch.int64, torch.int32):
-            raise TypeError(f"{name} must be a tensor of whole cell numbers, got {getattr(cells, 'dtype', type(cells))}")
+            found = getattr(cells, "dtype", type(cells))
+            raise TypeError(f"{name} must be a tensor of whole cell numbers, got {found}")
         if cells.ndim != ndim or cells.shape[-1] != 2 or cells.numel() == 0:
             wanted = "[shot, 2]" if ndim == 2 else "[shot, receiver, 2]"
             raise ValueError(f"{name} must have shape {wanted}, got {list(cells.shape)}")
@@ -118,6 +117,7 @@ class Acquisition:
             depth: Row of all sources and receivers, cells.
             options: `pml_width`, `gradient_interval`.
         """
+        _check_grid(shape)
         sources = _spread(shape[1], num_shots, "num_shots")
         receivers = _spread(shape[1], num_receivers, "num_receivers")
         return cls(
@@ -146,7 +146,9 @@ class Acquisition:
     def internal_steps(self) -> int:
         """Steps the solver takes for each dt, to stay stable at max_vel; above 1, gradients are sampled at dt."""
         spacing = float(self.grid_spacing)
-        return cfl_condition(spacing, spacing, float(self.dt), float(self.max_vel))[1]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # deepwave tells again when it computes; here a count is asked for
+            return cfl_condition(spacing, spacing, float(self.dt), float(self.max_vel))[1]
 
     @cached_property
     def wavelet(self) -> Tensor:
@@ -156,6 +158,15 @@ class Acquisition:
     def points_per_wavelength(self, min_vel: float) -> float:
         """Cells in the shortest wavelength (three times the peak frequency) at the slowest speed, m/s."""
         return checks.positive("min_vel", min_vel) / (_BAND * self.peak_freq * self.grid_spacing)
+
+
+def _check_grid(shape: object) -> None:
+    if not isinstance(shape, (tuple, list, torch.Size)):
+        raise TypeError(f"shape must be (nz, nx), got {shape!r}")
+    if len(shape) != 2:
+        raise ValueError(f"shape must be (nz, nx), got {tuple(shape)}")
+    for side in shape:
+        checks.count("shape", side, minimum=2)
 
 
 def _spread(nx: int, n: int, name: str) -> Tensor:

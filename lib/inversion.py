@@ -72,6 +72,8 @@ def invert(
         count += 1
         x = torch.from_numpy(values).to(start).requires_grad_()
         data = checks.apply_forward(forward, x[None], num_data=len(d_obs))[0]
+        if not data.requires_grad:
+            raise ValueError("forward must be differentiable, its output does not depend on x as far as autograd sees")
         misfit = ((d_obs - data) / noise_std).square().sum()
         seen[values.tobytes()] = float(misfit.detach()) / len(d_obs)
         loss = misfit / 2

@@ -47,7 +47,8 @@ def load_velocity_models(path: str | Path) -> Tensor:
         array = array[None]
     if array.ndim != 3 or 0 in array.shape:
         raise ValueError(f"{path}: shape must be [nz, nx], [n, nz, nx] or [n, 1, nz, nx], got {list(array.shape)}")
-    models = torch.from_numpy(np.array(array, dtype=np.float32))
+    with np.errstate(over="ignore"):  # what float32 cannot hold is refused below
+        models = torch.from_numpy(np.array(array, dtype=np.float32))
     if not bool(torch.isfinite(models).all()) or not bool((models > 0).all()):
         bad = int((~(torch.isfinite(models) & (models > 0))).sum())
         raise ValueError(f"{path}: wave speeds must be finite and positive, got {bad} other entries")

@@ -133,7 +133,8 @@ def headline(result: Mapping[str, np.ndarray]) -> Figure:
             image = show_velocity(ax, torch.from_numpy(result[key][k]), spacing, title=title)
     for ax in axes[1:, 0]:
         ax.set_axis_off()
-    show_velocity(axes[0, 0], torch.from_numpy(result["truth"]), spacing, title=f"truth\nmisfit {result['chi2_truth']:.2f}")
+    title = f"truth\nmisfit {result['chi2_truth']:.2f}"
+    show_velocity(axes[0, 0], torch.from_numpy(result["truth"]), spacing, title=title)
     for ax in axes.flat:
         ax.label_outer()
     for ax in axes[1:, 1]:  # their left neighbours are empty

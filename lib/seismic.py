@@ -17,9 +17,10 @@ __all__ = ["AcousticForward", "Acquisition", "VelocityForward", "add_noise"]
 class AcousticForward:
     """Shot records of velocity models by the constant-density acoustic wave equation.
 
-    u_tt = v^2 (laplace u + source), absorbing layers on all four sides (no free surface), fourth order in space. All
-    shots of all models run in one call; the result is differentiable in forward and reverse mode. Computes in the
-    dtype and on the device of the velocity it is given.
+    u_tt = v^2 (laplace u - source), fourth order in space, absorbing layers on all four sides (no free surface); the
+    wavelet drives one cell, so a point source has the strength wavelet x cell area. All shots of all models run in
+    one call; the result is differentiable in forward and reverse mode. Computes in the dtype and on the device of the
+    velocity it is given.
 
     Source: Richardson, deepwave (2023).
 
@@ -102,5 +103,6 @@ class VelocityForward:
 
 def add_noise(data: Tensor, noise_std: float, *, generator: torch.Generator | None = None) -> Tensor:
     """Data plus white Gaussian noise of standard deviation `noise_std`, in units of the data; any shape."""
+    data = checks.tensor("data", data, shape=(None,) * getattr(data, "ndim", 1))
     noise_std = checks.positive("noise_std", noise_std, dtype=data.dtype)
     return data + noise_std * torch.empty_like(data).normal_(generator=generator)

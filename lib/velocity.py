@@ -1,4 +1,4 @@
-"""Velocity models in m/s: a smooth Gaussian field in a cosine basis; generators and loaders are imported from here too."""
+"""Velocity models in m/s: a smooth Gaussian field in a cosine basis; generators and loaders are importable too."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class CosineField:
 
 
 def _cosines(n: int) -> Tensor:
-    """Orthonormal cosine basis (DCT-II) of n cells scaled to unit mean square, [n modes, n cells]; mode 0 is constant."""
+    """Cosine basis (DCT-II) of n cells, orthogonal with unit mean square, [n modes, n cells]; mode 0 is constant."""
     angles = math.pi * torch.outer(torch.arange(n, dtype=torch.float64), torch.arange(n, dtype=torch.float64) + 0.5) / n
     basis = torch.cos(angles) * math.sqrt(2)
     basis[0] = 1.0
