@@ -12,6 +12,7 @@ from deepwave.discretisation import cfl_condition
 from torch import Tensor
 
 from lib import checks
+from lib.geology import grid
 
 _BAND = 3.0  # a Ricker wavelet holds .3 % of its peak amplitude at three times its peak frequency
 _MAX_INTERNAL_STEPS = 20
@@ -55,7 +56,7 @@ class Acquisition:
             checks.positive(name, getattr(self, name))
         for name in ("nt", "pml_width", "gradient_interval"):
             checks.count(name, getattr(self, name))
-        _check_grid(self.shape)
+        grid(self.shape)
         self._check_locations("source_locations", self.source_locations, ndim=2)
         self._check_locations("receiver_locations", self.receiver_locations, ndim=3)
         if len(self.source_locations) != len(self.receiver_locations):
@@ -117,9 +118,9 @@ class Acquisition:
             depth: Row of all sources and receivers, cells.
             options: `pml_width`, `gradient_interval`.
         """
-        _check_grid(shape)
-        sources = _spread(shape[1], num_shots, "num_shots")
-        receivers = _spread(shape[1], num_receivers, "num_receivers")
+        _, nx = grid(shape)
+        sources = _spread(nx, num_shots, "num_shots")
+        receivers = _spread(nx, num_receivers, "num_receivers")
         return cls(
             shape=tuple(shape),
             grid_spacing=grid_spacing,
@@ -158,15 +159,6 @@ class Acquisition:
     def points_per_wavelength(self, min_vel: float) -> float:
         """Cells in the shortest wavelength (three times the peak frequency) at the slowest speed, m/s."""
         return checks.positive("min_vel", min_vel) / (_BAND * self.peak_freq * self.grid_spacing)
-
-
-def _check_grid(shape: object) -> None:
-    if not isinstance(shape, (tuple, list, torch.Size)):
-        raise TypeError(f"shape must be (nz, nx), got {shape!r}")
-    if len(shape) != 2:
-        raise ValueError(f"shape must be (nz, nx), got {tuple(shape)}")
-    for side in shape:
-        checks.count("shape", side, minimum=2)
 
 
 def _spread(nx: int, n: int, name: str) -> Tensor:

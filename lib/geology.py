@@ -10,6 +10,16 @@ from torch import Tensor
 from lib import checks
 
 
+def grid(shape: object) -> tuple[int, int]:
+    """Return a grid's shape as (nz, nx), or say what is wrong with it; at least two cells a side."""
+    if not isinstance(shape, (tuple, list)):
+        raise TypeError(f"shape must be (nz, nx), got {shape!r}")
+    if len(shape) != 2:
+        raise ValueError(f"shape must be (nz, nx), got {tuple(shape)}")
+    nz, nx = (checks.count("shape", side, minimum=2) for side in shape)
+    return nz, nx
+
+
 def layered(
     n: int,
     shape: tuple[int, int],
@@ -30,7 +40,8 @@ def layered(
         top: Mean velocity of the first layer, m/s.
         bottom: Mean velocity of the last layer, m/s.
     """
-    depth = torch.arange(shape[0], dtype=torch.float64)[None, :, None].expand(n, *shape)
+    n, (nz, nx) = checks.count("n", n), grid(shape)
+    depth = torch.arange(nz, dtype=torch.float64)[None, :, None].expand(n, nz, nx)
     return _stack(depth, num_layers, top, bottom, generator)
 
 
@@ -78,6 +89,7 @@ def faulted(
         throw: Largest vertical displacement, as a share of the depth.
         amplitude, num_layers, top, bottom: As in `folded`.
     """
+    throw = checks.positive("throw", throw)
     depth = _folded_depth(n, shape, amplitude, generator)
     nz, nx = shape
     draw = torch.rand(n, 3, generator=generator, dtype=torch.float64)
@@ -92,7 +104,7 @@ def faulted(
 def _folded_depth(n: int, shape: tuple[int, int], amplitude: float, generator: torch.Generator | None) -> Tensor:
     """Depth below the bent datum in cells, [n, nz, nx]."""
     n = checks.count("n", n)
-    nz, nx = (checks.count("shape", side, minimum=2) for side in shape)
+    nz, nx = grid(shape)
     amplitude = checks.positive("amplitude", amplitude)
     waves = torch.randn(n, 3, generator=generator, dtype=torch.float64)
     phases = 2 * math.pi * torch.rand(n, 3, generator=generator, dtype=torch.float64)
@@ -104,7 +116,7 @@ def _folded_depth(n: int, shape: tuple[int, int], amplitude: float, generator: t
 
 def _stack(depth: Tensor, num_layers: int, top: float, bottom: float, generator: torch.Generator | None) -> Tensor:
     """Fill random layers along a depth coordinate [n, nz, nx] with velocities that grow downwards on average."""
-    n, nz = checks.count("n", len(depth)), depth.shape[1]
+    n, nz = len(depth), depth.shape[1]
     num_layers = checks.count("num_layers", num_layers)
     checks.positive("top", top), checks.positive("bottom", bottom)
     cuts = torch.rand(n, num_layers - 1, generator=generator, dtype=torch.float64).sort(1).values * nz

@@ -53,9 +53,10 @@ def likelihood_step(
     """One explicit step along the gradient of log N(d_obs; F(D(x, sigma)), variance I), cut where it is unstable.
 
     Euler's step is h g with h = sigma^2 - sigma_next^2. Along g the Gauss-Newton model of the likelihood is a
-    parabola of curvature c = |J_F J_D g|^2 / (variance |g|^2), one forward-mode product away. Where h c <= 2 Euler's
-    step goes downhill and is taken unchanged; beyond that it would overshoot further than it came, and the step
-    h / (h c - 1) takes its place: the same at h c = 2, the exact minimum of the parabola for precise data.
+    parabola of curvature c = |J_F J_D g|^2 / (variance |g|^2), one forward-mode product away; a step s g ends
+    |1 - s c| times as far from its top as it began. Where h c <= 2 Euler's step is taken unchanged. Beyond that it
+    would move away, and s = (1 + (2 / (h c))^(1/4)) / c takes its place: the same at h c = 2, the top of the parabola
+    itself for precise data. The power is ours: with a larger one more of a still harmless step is cut away.
 
     Source: the gradient is that of Chung et al. (2023), eq. (16) without their step size; the cut is ours.
 
@@ -71,5 +72,6 @@ def likelihood_step(
     gain = torch.linalg.vector_norm(response, dim=1, keepdim=True)
     norm = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
     stiffness = interval / variance * torch.where(norm > 0, gain / norm, 0.0).square()
-    share = torch.where(stiffness > 2, 1 / (stiffness - 1).clamp_min(1), 1.0)
+    cut = (1 + (2 / stiffness.clamp_min(2)).pow(0.25)) / stiffness.clamp_min(2)
+    share = torch.where(stiffness > 2, cut, 1.0)
     return share * interval / variance * gradient

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lib import checks
-from lib.geology import faulted, folded, layered
+from lib.geology import faulted, folded, grid, layered
 from lib.loaders import load_velocity_models
 
 __all__ = ["CosineField", "faulted", "folded", "layered", "load_velocity_models"]
@@ -20,7 +20,7 @@ class CosineField:
     field(z, x) = std sum_k c_k sqrt(lambda_k) cos(pi i_k (z + 1/2) / nz) cos(pi j_k (x + 1/2) / nx) / norm_k,
     with lambda_k the (normalized) Gaussian spectrum of correlation length `corr_length`, over the num_modes modes of
     largest lambda, those with i = 0 or j = 0 included: they carry most of the variance. The velocity is the
-    background plus the field, bent by a tanh so that it stays inside (min_vel, max_vel) for any coefficients.
+    background plus the field, bent by a tanh so that it stays inside [min_vel, max_vel] for any coefficients.
 
     Stands in for: smooth lateral and vertical variations of a sedimentary section, with a known population prior
     N(0, I). Breaks down: no interfaces, faults or salt; statistics are the same everywhere.
@@ -48,7 +48,7 @@ class CosineField:
         min_vel: float = 1400.0,
         max_vel: float = 4000.0,
     ):
-        nz, nx = (checks.count("shape", side, minimum=2) for side in shape)
+        nz, nx = grid(shape)
         num_modes = checks.count("num_modes", num_modes)
         if num_modes > nz * nx:
             raise ValueError(f"num_modes must be at most the number of cells ({nz * nx}), got {num_modes}")
@@ -76,7 +76,9 @@ class CosineField:
         """Velocity models of coefficients [B, d]: [B, nz, nx], m/s, inside the bounds."""
         middle, half = sum(self.bounds) / 2, (self.bounds[1] - self.bounds[0]) / 2
         field = self.field(coefficients) + self.background.to(coefficients)
-        return middle + half * torch.tanh((field - middle) / half)
+        # In float32 the sum may round to a number beyond the bounds, which the wave equation would refuse.
+        low, high = _inside(self.bounds, field.dtype)
+        return (middle + half * torch.tanh((field - middle) / half)).clamp(low, high)
 
     def sample(
         self,
@@ -89,6 +91,16 @@ class CosineField:
         """Draw n coefficient vectors from the population N(0, I), [n, d]."""
         shape = (checks.count("n", n), self.num_modes)
         return torch.randn(shape, generator=generator, dtype=dtype, device=device)
+
+
+def _inside(bounds: tuple[float, float], dtype: torch.dtype) -> tuple[float, float]:
+    """The smallest and the largest number of a dtype that lie within the bounds."""
+    low, high = (torch.tensor(bound, dtype=dtype) for bound in bounds)
+    if float(low) < bounds[0]:
+        low = torch.nextafter(low, high)
+    if float(high) > bounds[1]:
+        high = torch.nextafter(high, low)
+    return float(low), float(high)
 
 
 def _cosines(n: int) -> Tensor:
