@@ -37,7 +37,7 @@ def load_velocity_models(path: str | Path) -> Tensor:
         raise ValueError(f"{path}: the format must be one of {_SUFFIXES}, got {path.suffix!r}")
     try:
         array = np.load(path, allow_pickle=False, mmap_mode="r")
-    except (ValueError, OSError, EOFError) as error:
+    except Exception as error:  # a damaged header makes NumPy raise almost anything, tokenize.TokenError included
         raise ValueError(f"{path}: not a readable .npy file of numbers: {error}") from error
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
         raise ValueError(f"{path}: must hold one array of real numbers, got {getattr(array, 'dtype', type(array))}")
