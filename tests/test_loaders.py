@@ -148,13 +148,12 @@ def test_a_changed_header_byte_gives_models_or_a_named_error(tmp_path, place, va
     content[place] = value
     path = tmp_path / "flipped.npy"
     path.write_bytes(content)
+    outcome = None
     try:
         models = load_velocity_models(path)
     except ValueError as error:
-        assert str(path) in str(error)
-    else:
-        assert bool((models > 0).all())
-        assert models.ndim == 3
+        outcome = str(error)
+    assert (str(path) in outcome) if outcome else (models.ndim == 3 and bool((models > 0).all()))
 
 
 def test_refuses_missing_files_folders_and_other_formats(tmp_path):

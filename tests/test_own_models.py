@@ -55,5 +55,5 @@ def test_command_line_prints_a_line_for_each_sample(tmp_path, capsys, monkeypatc
     monkeypatch.setattr("lib.own_models.scale", lambda: PRESET)
     main([str(tmp_path / "models.npy"), "--grid", "16", "--hold-out", "2"])
     printed = capsys.readouterr().out
-    assert printed.count("sample ") == 2
+    assert printed.count("\nsample ") == 2
     assert "3 training models" in printed

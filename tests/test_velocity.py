@@ -94,7 +94,8 @@ def test_velocity_is_differentiable_and_depends_on_every_mode():
     x = field.sample(1, generator=torch.Generator().manual_seed(0))
     slopes = torch.func.jacfwd(lambda z: field(z)[0])(x)
     assert (slopes.abs().amax((0, 1, 2)) > 0).all()
-    assert torch.autograd.gradcheck(CosineField((4, 5), 3, corr_length=2.0), torch.zeros(2, 3).double().requires_grad_())
+    start = torch.zeros(2, 3, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(CosineField((4, 5), 3, corr_length=2.0), start)
 
 
 def test_samples_are_standard_normal_and_reproducible():
