@@ -25,12 +25,28 @@ def split_cells(text):
     return code, "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
 
 
+def outside_fences(prose):
+    """Prose without code blocks, math blocks and tips; the text of other directives stays."""
+    kept, fences = [], []
+    for line in prose.splitlines():
+        fence = re.match(r"\s*(`{3,}|:{3,})(.*)", line)
+        if fence and fences and fence[1] == fences[-1][0] and not fence[2].strip():
+            fences.pop()
+        elif fence:
+            directive = re.match(r"\{([\w:-]+)\}", fence[2])
+            hidden = directive is None or directive[1] in {"math", "code", "literalinclude", "tip"}
+            fences.append((fence[1], hidden))
+        elif not any(hidden for _, hidden in fences):
+            kept.append(line)
+            continue
+        kept.append("")
+    return "\n".join(kept)
+
+
 def typed_numbers(prose):
     """Decimals, powers of ten and percentages that stand in prose instead of coming from glue."""
     found = []
-    prose = re.sub(r"^([:`]{3,})\{tip\}.*?^\1$", "", prose, flags=re.M | re.S)
-    fenced = r"^(`{3,})(?:\{(?:math|code|literalinclude)\}|\w+)?[^\n{]*\n.*?^\1$"
-    prose = re.sub(fenced, "", prose, flags=re.M | re.S)
+    prose = outside_fences(prose)
     prose = re.sub(r"\$\$.*?\$\$|\\begin\{(\w+\*?)\}.*?\\end\{\1\}", "", prose, flags=re.S)
     prose = re.sub(r"(?<!\\)\$[^$]+\$|`[^`]*`|\]\([^)]*\)|https?://\S+|<[^>\n]+>", " ", prose)
     allowed = False

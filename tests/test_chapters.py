@@ -122,6 +122,8 @@ assert N > 0
 LONG = "\n".join(["assert 1 < 2"] * 9)
 BROKEN = {  # name of a fault: text in the good chapter, its replacement, part of the message
     "decimal in prose": ("# A claim\n", "# A claim\n\nThe gap is 0.37 here.\n", "'0.37'"),
+    "decimal after a directive": ("# A claim\n", "# A claim\n\n```{note}\nA.\n```\n\nThe gap is 0.37.\n", "'0.37'"),
+    "decimal inside a directive": ("# A claim\n", "# A claim\n\n```{note}\nThe gap is 0.37.\n```\n", "'0.37'"),
     "percentage in prose": ("# A claim\n", "# A claim\n\nIt falls by 12 % here.\n", "'12 %'"),
     "power in prose": ("# A claim\n", "# A claim\n\nDown to 1e-9 here.\n", "'1e-9'"),
     "opt-out without reason": ("# A claim\n", "# A claim\n\n% lint: literal\nIt is 0.3.\n", "needs a reason"),
