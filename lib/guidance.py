@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from lib import checks
 from lib.checks import Forward
 from lib.jacobian import jvp, vjp
 
@@ -23,7 +24,7 @@ def denoise_and_gradient(
     """
     with torch.enable_grad():
         leaf = x.detach().requires_grad_()
-        denoised = denoise(leaf, sigma)
+        denoised = check_denoised(denoise(leaf, sigma), x)
     data, pullback = vjp(forward, denoised, num_data=len(d_obs))
     residual = d_obs - data
     through_forward = pullback(residual)
@@ -32,6 +33,11 @@ def denoise_and_gradient(
     else:
         gradient = torch.zeros_like(x)
     return denoised.detach(), gradient, residual.square().sum(1)
+
+
+def check_denoised(x0: object, x: Tensor) -> Tensor:
+    """Return what a denoiser made of x [B, d] if it is finite and of x's shape, dtype and device."""
+    return checks.tensor("denoise's output", x0, shape=tuple(x.shape), like=x)
 
 
 def normalized_step(gradient: Tensor, sigma: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from tqdm.auto import tqdm
 
 from lib import checks
 from lib.checks import Forward
-from lib.guidance import Denoiser, denoise_and_gradient, likelihood_step, normalized_step
+from lib.guidance import Denoiser, check_denoised, denoise_and_gradient, likelihood_step, normalized_step
 
 Callback = Callable[[dict], None]
 
@@ -106,7 +106,6 @@ def dps(
 
     def guide(x: Tensor, sigma: Tensor, interval: Tensor) -> tuple[Tensor, Tensor, dict]:
         x0, gradient, squares = denoise_and_gradient(denoise, forward, d_obs, x, sigma)
-        _check_denoised(x0, x)
         if guidance == "normalized":
             pull = normalized_step(gradient, sigma)
         else:
@@ -165,11 +164,7 @@ def _normal(shape: tuple[int, ...], like: Tensor, generator: torch.Generator | N
 
 def _denoised(denoise: Denoiser, x: Tensor, sigma: Tensor) -> Tensor:
     with torch.no_grad():
-        return _check_denoised(denoise(x, sigma), x)
-
-
-def _check_denoised(x0: Tensor, x: Tensor) -> Tensor:
-    return checks.tensor("denoise's output", x0, shape=tuple(x.shape), like=x)
+        return check_denoised(denoise(x, sigma), x)
 
 
 def _warn_of_a_small_start(x0: Tensor, sigma: Tensor) -> None:
