@@ -94,7 +94,7 @@ class Scale:
 
 # `full` has twice the cells over the same ground and twice the frequency: the same cells per wavelength.
 _PRESETS = {
-    "quick": Scale("quick", 32, 1600.0, 1.2, 3.5, 4, 64, (20, 200), 8, 60),
+    "quick": Scale("quick", 32, 1600.0, 1.2, 3.5, 4, 64, (20, 200), 8, 50),
     "full": Scale("full", 64, 1600.0, 1.2, 7.0, 8, 64, (20, 50, 200), 32, 200),
 }
 
