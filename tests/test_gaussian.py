@@ -118,6 +118,8 @@ def test_far_points_and_tiny_levels_stay_finite(dtype):
         assert found.dtype == dtype
         assert torch.isfinite(found).all()
     torch.testing.assert_close(mix.denoise(means, 1e-15), means)
+    needles = GaussianMixture(means.double(), 1e-300 * torch.eye(3).double().expand(5, 3, 3), logs.double())
+    assert torch.isfinite(needles.denoise(x.double(), 1e-150)).all()
 
 
 def test_axes_keep_variances_that_a_matrix_would_lose():

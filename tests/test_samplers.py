@@ -136,6 +136,13 @@ def test_callback_sees_every_level_and_changes_nothing(run):
         torch.testing.assert_close(reports[3]["misfit"], misfit)
 
 
+def test_start_is_normal_with_the_first_level():
+    reports = []
+    sample(PRIOR.denoise, SIGMAS[:2], (5000, 1), generator=seeded(0), callback=reports.append)
+    assert float(reports[0]["x"].std()) == pytest.approx(10, rel=0.05)
+    assert abs(float(reports[0]["x"].mean())) < 0.5
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_samples_have_the_dtype_of_the_levels_and_inputs_stay(dtype):
     examples, sigmas, y = EXAMPLES.to(dtype), SIGMAS.to(dtype), Y.to(dtype)
