@@ -1,6 +1,6 @@
 """How much of the wall time of `dps` is spent in the wave equation?
 
-    python bench/dps_overhead.py [--samples 4] [--levels 8]
+    python bench/dps_overhead.py [--samples 8] [--levels 6]
 
 Runs `dps` on the quick waveform problem, with the population prior and with a memorized prior, and times every call of
 the wave equation from outside: forward (with what the adjoint needs), adjoint, and forward mode. Prints the count and
@@ -95,8 +95,8 @@ def measure(name, denoise, problem, sizes):
 def main():
     """Measure, print one table, return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--samples", type=int, default=4)
-    parser.add_argument("--levels", type=int, default=8)
+    parser.add_argument("--samples", type=int, default=8)
+    parser.add_argument("--levels", type=int, default=6)
     sizes = parser.parse_args()
     print(environment())
 
