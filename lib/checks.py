@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 Forward = Callable[[Tensor], Tensor]
+Denoiser = Callable[[Tensor, Tensor], Tensor]
 
 
 def tensor(name: str, value: object, *, shape: tuple[int | None, ...], like: Tensor | None = None) -> Tensor:
-    """Return `value` if it is a finite floating tensor of the given shape.
+    """Return `value` if it is a finite, dense float32 or float64 tensor of the given shape.
 
     Args:
         name: Argument name, used in the message.
@@ -21,14 +23,17 @@ def tensor(name: str, value: object, *, shape: tuple[int | None, ...], like: Ten
         like: Tensor whose dtype and device `value` must share.
 
     Raises:
-        TypeError: Not a real floating tensor, or its dtype differs from `like`.
-        ValueError: Wrong shape, an empty axis, another device, or NaN or infinite entries.
+        TypeError: Not a dense tensor of float32 or float64, or its dtype differs from `like`.
+        ValueError: Wrong shape, an empty axis, another device or none, or NaN or infinite entries.
     """
     if not isinstance(value, Tensor):
         hint = "; torch.as_tensor converts arrays" if hasattr(value, "__array__") else ""
         raise TypeError(f"{name} must be a torch.Tensor, got {type(value).__name__}{hint}")
-    if not value.is_floating_point():
-        raise TypeError(f"{name} must have a floating dtype, got {value.dtype}")
+    if value.dtype not in (torch.float32, torch.float64):
+        wanted = "dtype torch.float32 or torch.float64" if value.is_floating_point() else "a floating dtype"
+        raise TypeError(f"{name} must have {wanted}, got {value.dtype}")
+    if value.is_nested or value.layout != torch.strided:
+        raise TypeError(f"{name} must be a dense tensor, got {'nested' if value.is_nested else value.layout}")
     wanted = "[" + ", ".join("*" if s is None else str(s) for s in shape) + "]"
     if value.ndim != len(shape) or any(s is not None and s != v for s, v in zip(shape, value.shape, strict=True)):
         raise ValueError(f"{name} must have shape {wanted}, got {list(value.shape)}")
@@ -49,7 +54,8 @@ def same_kind(name: str, value: Tensor, like: Tensor) -> None:
 
 
 def finite(name: str, value: Tensor) -> None:
-    """Refuse NaN and infinite entries (ValueError)."""
+    """Refuse NaN and infinite entries, and a tensor without entries on the meta device (ValueError)."""
+    _not_meta(name, value)
     value = value.detach()
     # The extremes are NaN or infinite if any entry is, and cost no table as large as `value`.
     if bool(torch.isfinite(torch.stack(torch.aminmax(value))).all()):
@@ -58,18 +64,27 @@ def finite(name: str, value: Tensor) -> None:
     raise ValueError(f"{name} must be finite, got {bad} NaN or infinite of {value.numel()} entries")
 
 
-def positive(name: str, value: object, *, dtype: torch.dtype | None = None) -> float:
-    """Return `value` as a float if it is positive and finite, and its square survives in `dtype`.
+def _not_meta(name: str, value: Tensor) -> None:
+    if value.is_meta:
+        raise ValueError(f"{name} must hold values, got a tensor on device meta")
 
-    Raises:
-        TypeError: Not a real number.
-        ValueError: Not positive and finite, or its square is 0 or infinite in `dtype`.
-    """
-    if isinstance(value, Tensor) and value.ndim == 0:
-        value = value.item()
-    if isinstance(value, (bool, str)) or not hasattr(value, "__float__") or isinstance(value, Tensor):
+
+def _scalar(name: str, value: object) -> object:
+    """The Python number in a 0-d tensor or array, anything else as it is."""
+    if isinstance(value, Tensor):
+        _not_meta(name, value)
+    return value.item() if getattr(value, "ndim", None) == 0 else value
+
+
+def positive(name: str, value: object, *, dtype: torch.dtype | None = None) -> float:
+    """Return `value` as a float if it is a positive, finite number whose square is not 0 or infinite in `dtype`."""
+    value = _scalar(name, value)
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be one positive number, got {type(value).__name__}")
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:  # a whole number of more than 308 digits
+        number = math.inf
     if not (math.isfinite(number) and number > 0):
         raise ValueError(f"{name} must be positive and finite, got {number}")
     if dtype is not None:
@@ -81,12 +96,22 @@ def positive(name: str, value: object, *, dtype: torch.dtype | None = None) -> f
 
 def count(name: str, value: object, *, minimum: int = 1) -> int:
     """Return `value` as an int if it is a whole number of at least `minimum`."""
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
+    value = _scalar(name, value)
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{name} must be a whole number, got {type(value).__name__}")
-    number = value.__index__()
-    if number < minimum:
-        raise ValueError(f"{name} must be at least {minimum}, got {number}")
-    return number
+    if not minimum <= value < 2**63:
+        rule = f"at least {minimum}" if value < minimum else "below 2^63"
+        raise ValueError(f"{name} must be {rule}, got {value}")
+    return int(value)
+
+
+def random_source(generator: object, device: torch.device) -> torch.Generator | None:
+    """Return `generator` if it is None or a torch.Generator on `device` (TypeError, ValueError)."""
+    if not isinstance(generator, (torch.Generator, type(None))):
+        raise TypeError(f"generator must be a torch.Generator or None, got {type(generator).__name__}")
+    if generator is not None and generator.device.type != device.type:
+        raise ValueError(f"generator must be on device {device.type} like the tensors, got {generator.device.type}")
+    return generator
 
 
 def noise_level(sigma: object, x: Tensor) -> Tensor:
@@ -98,8 +123,7 @@ def noise_level(sigma: object, x: Tensor) -> Tensor:
         for extreme in torch.aminmax(sigma.detach()):
             positive("sigma", extreme, dtype=x.dtype)
         return sigma[:, None]
-    number = positive("sigma", sigma, dtype=x.dtype)
-    return torch.full((1, 1), number, dtype=x.dtype, device=x.device)
+    return torch.full((1, 1), positive("sigma", sigma, dtype=x.dtype), dtype=x.dtype, device=x.device)
 
 
 def noise_levels(sigmas: object) -> Tensor:
@@ -113,6 +137,23 @@ def noise_levels(sigmas: object) -> Tensor:
     return sigmas
 
 
+def function(name: str, value: object, ends: str) -> None:
+    """Refuse what cannot be called, or is not meant to be (TypeError); `ends` says from what to what it leads."""
+    if not callable(value):
+        raise TypeError(f"{name} must be a callable from {ends}, got {type(value).__name__}")
+
+
+def _call(name: str, value: Callable, ends: str, x: Tensor, *level: Tensor) -> object:
+    """Call a map of the reader's on a copy of x, so that one that works in place spoils nothing."""
+    function(name, value, ends)
+    try:
+        return value(x.clone(), *level)
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, IndexError) as error:
+        raise ValueError(f"{name} must map a batch {ends}; it failed on shape {list(x.shape)}: {error}") from error
+
+
 def apply_forward(forward: Forward, x: Tensor, *, num_data: int | None = None) -> Tensor:
     """Evaluate `forward` on a batch [B, d] and return [B, m], or say what is wrong with it.
 
@@ -120,16 +161,7 @@ def apply_forward(forward: Forward, x: Tensor, *, num_data: int | None = None) -
         TypeError: `forward` is not callable or does not return a tensor of x's dtype.
         ValueError: It fails on a batch, does not return [B, m] (or m != num_data), or returns NaN or infinity.
     """
-    if not callable(forward):
-        raise TypeError(f"forward must be a callable from [B, d] to [B, m], got {type(forward).__name__}")
-    try:
-        data = forward(x)
-    except torch.OutOfMemoryError:
-        raise
-    except (RuntimeError, IndexError) as error:
-        raise ValueError(
-            f"forward must map a batch [B, d] to [B, m]; it failed on shape {list(x.shape)}: {error}"
-        ) from error
+    data = _call("forward", forward, "[B, d] to [B, m]", x)
     if not isinstance(data, Tensor):
         raise TypeError(f"forward must return a torch.Tensor, got {type(data).__name__}")
     if data.ndim != 2 or data.shape[0] != x.shape[0]:
@@ -144,6 +176,12 @@ def apply_forward(forward: Forward, x: Tensor, *, num_data: int | None = None) -
     return data
 
 
+def apply_denoiser(denoise: Denoiser, x: Tensor, sigma: Tensor) -> Tensor:
+    """Denoise x [B, d] at one level and return [B, d], finite and of x's kind; errors as in `apply_forward`."""
+    x0 = _call("denoise", denoise, "[B, d] and a level to [B, d]", x, sigma)
+    return tensor("denoise's output", x0, shape=tuple(x.shape), like=x)
+
+
 def log_weights(log_weights: object, examples: Tensor) -> Tensor:
     """Return log-weights [N], normalized; -inf (a weight of zero) is allowed, NaN and +inf are not (ValueError)."""
     if not isinstance(log_weights, Tensor):
@@ -151,6 +189,7 @@ def log_weights(log_weights: object, examples: Tensor) -> Tensor:
     if log_weights.shape != (len(examples),):
         raise ValueError(f"log_weights must have shape [{len(examples)}], got {list(log_weights.shape)}")
     same_kind("log_weights", log_weights, examples)
+    _not_meta("log_weights", log_weights)
     if bool(torch.isnan(log_weights).any()) or bool((log_weights == math.inf).any()):
         raise ValueError("log_weights must not hold NaN or +inf")
     if bool((log_weights == -math.inf).all()):

@@ -95,7 +95,7 @@ class GaussianMixture:
 
     def sample(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
         """Draw n samples, [n, d]."""
-        n = checks.count("n", n)
+        n, generator = checks.count("n", n), checks.random_source(generator, self.means.device)
         pick = torch.multinomial(self.weights, n, replacement=True, generator=generator)
         noise = torch.empty_like(self.means[pick]).normal_(generator=generator)
         steps = torch.einsum("nde,ne->nd", self._axes[pick], self._variances[pick].sqrt() * noise)

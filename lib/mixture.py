@@ -40,7 +40,15 @@ class WeightedExamples:
             if not bool(keep.all()):
                 self.examples, log_weights = examples[keep], log_weights[keep]
         self.log_weights = log_weights
+        # The product form below rounds at the size of the vectors it is given: examples whose common mean outweighs
+        # their spread (velocities in m/s) are shifted by it, at the price of one copy; centred ones stay as they are.
+        self._centre, self._shifted = self.examples.mean(0), self.examples
         self._squares = torch.linalg.vector_norm(self.examples, dim=1).square()
+        if bool(2 * self._centre.square().sum() > self._squares.mean()):
+            self._shifted = self.examples - self._centre
+            self._squares = torch.linalg.vector_norm(self._shifted, dim=1).square()
+        else:
+            self._centre = torch.zeros_like(self._centre)
 
     def blocks(self, batch: int):
         """Yield slices that cut the examples into blocks for a batch of so many points."""
@@ -52,14 +60,13 @@ class WeightedExamples:
         return len(x) * self.examples.numel() <= _DIRECT
 
     def squared_distances(self, x: Tensor, block: slice) -> Tensor:
-        """Squared distances |x_b - x_n|^2 to the examples of a block, [B, n]; unless `_direct`, less |x_b|^2.
+        """Squared distances |x_b - x_n|^2 to the examples of a block, [B, n]; unless `_direct`, less |x_b - c|^2.
 
         What all examples share is left out of the product form: beside it the differences would drown in rounding.
         """
-        examples = self.examples[block]
         if self._direct(x):
-            return (x[:, None] - examples).square().sum(-1)
-        return torch.addmm(self._squares[block], x, examples.T, alpha=-2.0)
+            return (x[:, None] - self.examples[block]).square().sum(-1)
+        return torch.addmm(self._squares[block], x - self._centre, self._shifted[block].T, alpha=-2.0)
 
     def moments(self, x: Tensor, variance: Tensor, *, with_mean: bool = True) -> tuple[Tensor, Tensor | None]:
         """Log-sum and mean of the examples under r_n ~ w_n exp(-|x - x_n|^2 / (2 variance)).
@@ -85,10 +92,11 @@ class WeightedExamples:
             if with_mean:
                 # Divided before the product: the derivative of a one-hot share is then exactly zero, not rounding.
                 means.append((terms / mass) @ self.examples[block])
+        _not_overflowed(torch.cat(nearest, 1))
         closest = torch.cat(nearest, 1).amin(1, keepdim=True)
         offsets = torch.cat(logsum, 1) - (torch.cat(nearest, 1) - closest) / (2 * variance)
         if not self._direct(x):
-            closest = closest + x.square().sum(-1, keepdim=True)
+            closest = closest + (x - self._centre).square().sum(-1, keepdim=True)
         total = torch.logsumexp(offsets, 1) - (closest / (2 * variance))[:, 0]
         if not with_mean:
             return total, None
@@ -99,8 +107,14 @@ class WeightedExamples:
     def responsibilities(self, x: Tensor, variance: Tensor) -> Tensor:
         """Normalized r_n ~ w_n exp(-|x - x_n|^2 / (2 variance)), [B, N]; not streamed, its result is the table."""
         squares = torch.cat([self.squared_distances(x, block) for block in self.blocks(len(x))], 1)
-        shifted = squares - squares.detach().amin(1, keepdim=True)
-        return torch.softmax(self.log_weights - shifted / (2 * variance), 1)
+        nearest = _not_overflowed(squares.detach().amin(1, keepdim=True))
+        return torch.softmax(self.log_weights - (squares - nearest) / (2 * variance), 1)
+
+
+def _not_overflowed(squares: Tensor) -> Tensor:
+    if not bool(torch.isfinite(squares).all()):
+        raise ValueError(f"x must be so near the examples that |x - x_n|^2 fits in {squares.dtype}, got an overflow")
+    return squares
 
 
 class MemorizedPrior:
@@ -128,7 +142,7 @@ class MemorizedPrior:
         return checks.tensor("x", x, shape=(None, self.examples.shape[1]), like=self.examples)
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """Log-density of the mixture at x [B, d], [B]."""
+        """Log-density of the mixture at x [B, d], [B]; errors as in `denoise`."""
         x = self._point(x)
         variance = x.new_full((1, 1), self.bandwidth).square()
         total, _ = self._points.moments(x, variance, with_mean=False)
@@ -174,7 +188,7 @@ class MemorizedPrior:
 
     def sample(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
         """Draw n samples of the mixture, [n, d]."""
-        n = checks.count("n", n)
+        n, generator = checks.count("n", n), checks.random_source(generator, self.examples.device)
         pick = torch.randint(len(self.examples), (n,), generator=generator, device=self.examples.device)
         noise = torch.empty_like(self.examples[pick]).normal_(generator=generator)
         return self.examples[pick] + self.bandwidth * noise
