@@ -43,6 +43,8 @@ def lookup_weights(
         # Sums of 10^5 squares: double precision keeps differences of a fraction of a nat.
         misfits.append((data.detach() - d_obs).double().square().sum(1))
     misfit = torch.cat(misfits)
+    if not bool(torch.isfinite(misfit.min())):
+        raise ValueError(f"d_obs must be so near some F(x_n) that its squared misfit is finite, got {misfit.min():.3g}")
     # Measured from the best example, so that one exponent stays 0 however precise the data are.
     return torch.log_softmax((misfit.min() - misfit) / (2 * noise_std**2), 0).to(examples.dtype)
 
@@ -53,6 +55,7 @@ def linearized_posterior(
     forward: Forward,
     d_obs: Tensor,
     noise_std: float,
+    rank: int | None = None,
     *,
     max_rows: int = 256,
 ) -> GaussianMixture:
@@ -70,6 +73,8 @@ def linearized_posterior(
         forward: Batched map [B, d] -> [B, m], differentiable in forward mode.
         d_obs: Observed data, [m].
         noise_std: Standard deviation gamma of the noise in each datum, positive.
+        rank: Keep only so many leading singular directions of each J_n, up to d; the posterior has the prior's width
+            along the others. None keeps all.
         max_rows: Rows of one call of `forward`; bounds the memory.
 
     Returns:
@@ -80,28 +85,34 @@ def linearized_posterior(
     """
     examples, d_obs, noise_std = _checked(examples, d_obs, noise_std)
     bandwidth = checks.positive("bandwidth", bandwidth, dtype=examples.dtype)
+    if rank is not None and checks.count("rank", rank) > examples.shape[1]:
+        raise ValueError(f"rank must be at most d = {examples.shape[1]}, got {rank}")
     per_call = max(1, checks.count("max_rows", max_rows) // examples.shape[1])
     parts = []
     for batch in tqdm(examples.split(per_call), desc="Jacobians", unit="batch", delay=5, leave=False):
         values, slopes = jacobians(forward, batch, max_rows=max_rows, num_data=len(d_obs))
-        parts.append(_components(batch, bandwidth, values.detach(), slopes.detach(), d_obs, noise_std))
+        parts.append(_components(batch, bandwidth, values.detach(), slopes.detach(), d_obs, noise_std, rank))
     means, axes, variances, log_weights = (torch.cat(part) for part in zip(*parts, strict=True))
     log_weights = torch.log_softmax(log_weights, 0)
     return GaussianMixture.from_axes(means, axes, variances, log_weights.to(examples.dtype))
 
 
 def _components(
-    x: Tensor, bandwidth: float, values: Tensor, slopes: Tensor, d_obs: Tensor, noise_std: float
+    x: Tensor, bandwidth: float, values: Tensor, slopes: Tensor, d_obs: Tensor, noise_std: float, rank: int | None
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Means, axes, variances and unnormalized log-weights of the components at x [n, d], in double precision."""
     residual = (d_obs.double() - values.double()) / noise_std
     scaled = bandwidth * slopes.double() / noise_std
+    if not bool(torch.isfinite(residual.square().sum() + scaled.square().sum())):
+        raise ValueError(
+            f"noise_std must not be so small that (d_obs - F)^2 / noise_std^2 or (bandwidth J)^2 / noise_std^2 "
+            f"overflows, got {noise_std}"
+        )
     # A = U S V^T. In units of the bandwidth the precision is I + A^T A: along V it is 1 + s^2, 1 where s runs out.
     # (Forming A^T A would drown the 1 of the prior where the data are precise.)
     left, s, right = torch.linalg.svd(scaled, full_matrices=scaled.shape[1] < scaled.shape[2])
-    left = left[..., : s.shape[1]]
-    axes = right.mT
-    rank = s.shape[1]
+    rank = min(s.shape[1], rank or s.shape[1])
+    left, s, axes = left[..., :rank], s[:, :rank], right.mT
     step = torch.einsum("ndk,nk->nd", axes[..., :rank], s / (1 + s**2) * torch.einsum("nmk,nm->nk", left, residual))
     shares = torch.ones(axes.shape[::2], dtype=s.dtype, device=s.device)
     shares[:, :rank] = 1 / (1 + s**2)
@@ -122,10 +133,14 @@ class ConditionalDenoiser:
     Args:
         examples: Training set, [N, d].
         log_weights: Log-weights of `lookup_weights`, [N]; normalized here.
+
+    Raises:
+        TypeError, ValueError: Bad examples or log-weights; when called, bad points or a level that is not positive.
     """
 
     def __init__(self, examples: Tensor, log_weights: Tensor):
-        self._points = WeightedExamples(examples, log_weights)
+        examples = checks.tensor("examples", examples, shape=(None, None))
+        self._points = WeightedExamples(examples, checks.log_weights(log_weights, examples))
         self.examples, self.log_weights = self._points.examples, self._points.log_weights
 
     def __call__(self, x: Tensor, sigma: float | Tensor) -> Tensor:

@@ -174,3 +174,20 @@ def test_equal_weights_make_it_the_priors_denoiser_and_inputs_stay():
     lookup_weights(examples, stylized_2d, x[0], 0.3)
     linearized_posterior(examples, 0.1, stylized_2d, x[0], 0.3)
     assert all(map(torch.equal, (examples, x, logs), before))
+
+
+def test_a_smaller_rank_drops_the_weak_directions():
+    """V10: spectral error sigma^2 rho_{k+1}, and half of the log-determinant that is dropped."""
+    x, matrix, b, g = randn(1, 4), randn(6, 4, seed=1), 0.7, 0.5
+    forward, y = linear_map(matrix), linear_map(matrix)(x)[0]
+    s = b * torch.linalg.svdvals(matrix) / g
+    full = linearized_posterior(x, b, forward, y, g)
+    for k in (1, 2, 3):
+        cut = linearized_posterior(x, b, forward, y, g, k)
+        error = torch.linalg.matrix_norm(cut.covariances[0] - full.covariances[0], 2)
+        assert float(error) == pytest.approx(b**2 * float(s[k] ** 2 / (1 + s[k] ** 2)))
+        gap = (torch.logdet(cut.covariances[0]) - torch.logdet(full.covariances[0])) / 2
+        assert float(gap) == pytest.approx(float(torch.log1p(s[k:] ** 2).sum() / 2))
+    torch.testing.assert_close(linearized_posterior(x, b, forward, y, g, rank=4).covariances, full.covariances)
+    with pytest.raises(ValueError, match="rank must be at most d = 4, got 5"):
+        linearized_posterior(x, b, forward, y, g, rank=5)
