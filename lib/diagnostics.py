@@ -23,8 +23,8 @@ def total_variation(p: Tensor, q: Tensor) -> float:
     Raises:
         TypeError, ValueError: Wrong shapes or dtypes, negative entries, or sums other than 1 (to 1e-4).
     """
-    p = checks.tensor("p", p, shape=(None,))
-    q = checks.tensor("q", q, shape=(len(p),), like=p)
+    p = checks.tensor("p", p, shape=(None,)).detach()
+    q = checks.tensor("q", q, shape=(len(p),), like=p).detach()
     for name, value in (("p", p), ("q", q)):
         if bool((value < 0).any()) or abs(float(value.double().sum()) - 1) > 1e-4:
             raise ValueError(
@@ -38,6 +38,9 @@ def effective_sample_size(log_weights: Tensor) -> float:
     """Effective number of examples behind log-weights [N]: (sum w)^2 / sum w^2, between 1 and N.
 
     Source: Kong (1992); the weights need not be normalized.
+
+    Raises:
+        TypeError, ValueError: Not a floating tensor [N], NaN or +inf, or no positive weight.
     """
     if not isinstance(log_weights, Tensor):
         raise TypeError(f"log_weights must be a torch.Tensor, got {type(log_weights).__name__}")
@@ -50,7 +53,17 @@ def effective_sample_size(log_weights: Tensor) -> float:
 
 
 def nearest_distances(samples: Tensor, examples: Tensor, k: int, *, block: int = 1024) -> tuple[Tensor, Tensor]:
-    """Distances to the k nearest examples, [B, k], ascending, and their indices, [B, k]; in blocks of samples."""
+    """Distances to the k nearest examples, [B, k], ascending, and their indices, [B, k]; in blocks of samples.
+
+    Args:
+        samples: Points, [B, d].
+        examples: Points among which neighbours are looked for, [N, d].
+        k: Neighbours, 1 to N.
+        block: Samples compared at a time; bounds the memory.
+
+    Raises:
+        TypeError, ValueError: Bad tensors, k outside 1..N, or distances that overflow the dtype.
+    """
     examples = checks.tensor("examples", examples, shape=(None, None))
     samples = checks.tensor("samples", samples, shape=(None, examples.shape[1]), like=examples)
     k = checks.count("k", k)
@@ -65,8 +78,9 @@ def nearest_distances(samples: Tensor, examples: Tensor, k: int, *, block: int =
         exact = torch.linalg.vector_norm(part[:, None] - examples[near], dim=-1)
         distances, order = exact.sort(dim=1)
         found.append((distances[:, :k], near.gather(1, order[:, :k])))
-    distances, indices = zip(*found, strict=True)
-    return torch.cat(distances), torch.cat(indices)
+    distances, indices = (torch.cat(part) for part in zip(*found, strict=True))
+    checks.finite("distance from samples to examples", distances)
+    return distances, indices
 
 
 def nearest_ratio(samples: Tensor, examples: Tensor, k: int) -> Tensor:
@@ -123,9 +137,9 @@ def memorization_rate(
     samples: Tensor,
     examples: Tensor,
     fresh: Tensor,
-    *,
     rule: str = "d1/d2",
     threshold: float | None = None,
+    *,
     generator: torch.Generator | None = None,
 ) -> MemorizationRate:
     """Share of samples that copy a training example, with the same share of fresh draws as its null.
@@ -146,12 +160,13 @@ def memorization_rate(
     Raises:
         TypeError, ValueError: Bad tensors, fewer than two examples, an unknown rule, a threshold not positive.
     """
-    if rule not in _THRESHOLDS:
+    if not isinstance(rule, str) or rule not in _THRESHOLDS:
         raise ValueError(f"rule must be one of {sorted(_THRESHOLDS)}, got {rule!r}")
     threshold = checks.positive("threshold", _THRESHOLDS[rule] if threshold is None else threshold)
     examples = checks.tensor("examples", examples, shape=(None, None))
     if len(examples) < 2:
         raise ValueError(f"examples must hold at least 2 models for a rule about neighbours, got {len(examples)}")
+    generator = checks.random_source(generator, examples.device)
     fresh = checks.tensor("fresh", fresh, shape=(None, examples.shape[1]), like=examples)
     k = 2 if rule == "d1/d2" else min(50, len(examples))
     copied = (nearest_ratio(samples, examples, k) < threshold).double()

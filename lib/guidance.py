@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
 from lib import checks
-from lib.checks import Forward
+from lib.checks import Denoiser, Forward
 from lib.jacobian import jvp, vjp
 
-Denoiser = Callable[[Tensor, Tensor], Tensor]
 NORMALIZED_STEP = 0.1  # tuned by hand, as the rule it belongs to
 
 
@@ -24,20 +21,16 @@ def denoise_and_gradient(
     """
     with torch.enable_grad():
         leaf = x.detach().requires_grad_()
-        denoised = check_denoised(denoise(leaf, sigma), x)
+        denoised = checks.apply_denoiser(denoise, leaf, sigma)
+    if not denoised.requires_grad:
+        raise ValueError(
+            "denoise must be differentiable for guidance, its output does not depend on x as far as autograd sees "
+            "(is it wrapped in no_grad?)"
+        )
     data, pullback = vjp(forward, denoised, num_data=len(d_obs))
     residual = d_obs - data
-    through_forward = pullback(residual)
-    if denoised.requires_grad:
-        (gradient,) = torch.autograd.grad(denoised, leaf, through_forward)
-    else:
-        gradient = torch.zeros_like(x)
+    (gradient,) = torch.autograd.grad(denoised, leaf, pullback(residual))
     return denoised.detach(), gradient, residual.square().sum(1)
-
-
-def check_denoised(x0: object, x: Tensor) -> Tensor:
-    """Return what a denoiser made of x [B, d] if it is finite and of x's shape, dtype and device."""
-    return checks.tensor("denoise's output", x0, shape=tuple(x.shape), like=x)
 
 
 def normalized_step(gradient: Tensor, sigma: Tensor) -> Tensor:
@@ -72,7 +65,7 @@ def likelihood_step(
     if not bool(gradient.any()):
         return torch.zeros_like(gradient)
     with torch.no_grad():  # weights of a network must not start a graph that grows from level to level
-        _, tangent = torch.func.jvp(lambda z: denoise(z, sigma), (x,), (gradient,))
+        _, tangent = torch.func.jvp(lambda z: checks.apply_denoiser(denoise, z, sigma), (x,), (gradient,))
         _, response = jvp(forward, denoised, tangent)
     # Norms are divided first: their squares can leave the range of float32.
     gain = torch.linalg.vector_norm(response, dim=1, keepdim=True)

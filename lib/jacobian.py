@@ -10,10 +10,18 @@ from torch import Tensor
 from lib import checks
 from lib.checks import Forward
 
+_NOT_DIFFERENTIABLE = "forward must be differentiable, its output does not depend on x as far as autograd sees"
 
 def jvp(forward: Forward, x: Tensor, tangent: Tensor, *, num_data: int | None = None) -> tuple[Tensor, Tensor]:
     """Values F(x) and directional derivatives J(x) t of a batch: x, t [B, d] -> [B, m], [B, m]."""
-    return torch.func.jvp(lambda z: checks.apply_forward(forward, z, num_data=num_data), (x,), (tangent,))
+    try:
+        return torch.func.jvp(
+            lambda z: checks.apply_forward(forward, z, num_data=num_data), (x,), (tangent,), strict=True
+        )
+    except RuntimeError as error:  # strict: a map that leaves torch would have the derivative 0 without a word
+        if "independent" not in str(error):
+            raise
+        raise ValueError(_NOT_DIFFERENTIABLE) from error
 
 
 def vjp(
@@ -24,7 +32,7 @@ def vjp(
         leaf = x.detach().requires_grad_()
         data = checks.apply_forward(forward, leaf, num_data=num_data)
     if not data.requires_grad:
-        raise ValueError("forward must be differentiable, its output does not depend on x as far as autograd sees")
+        raise ValueError(_NOT_DIFFERENTIABLE)
 
     def pullback(cotangent: Tensor) -> Tensor:
         return torch.autograd.grad(data, leaf, cotangent, retain_graph=True)[0]
@@ -107,6 +115,7 @@ def dot_test(forward: Forward, x: Tensor, *, generator: torch.Generator | None =
         TypeError, ValueError: As `jacobian`; ValueError also where Jp is 0, so that nothing is tested.
     """
     x = checks.tensor("x", x, shape=(None,)).detach()
+    generator = checks.random_source(generator, x.device)
     p = torch.empty_like(x).normal_(generator=generator)
     forward_mode = jvp(forward, x[None], p[None])[1].detach()
     w = torch.empty_like(forward_mode).normal_(generator=generator)

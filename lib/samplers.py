@@ -10,8 +10,8 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from lib import checks
-from lib.checks import Forward
-from lib.guidance import Denoiser, check_denoised, denoise_and_gradient, likelihood_step, normalized_step
+from lib.checks import Denoiser, Forward
+from lib.guidance import denoise_and_gradient, likelihood_step, normalized_step
 
 Callback = Callable[[dict], None]
 
@@ -101,8 +101,10 @@ def dps(
     if guidance not in ("likelihood", "normalized"):
         raise ValueError(f"guidance must be 'likelihood' or 'normalized', got {guidance!r}")
     sigmas = checks.noise_levels(sigmas)
-    d_obs = checks.tensor("d_obs", d_obs, shape=(None,), like=sigmas)
+    d_obs = checks.tensor("d_obs", d_obs, shape=(None,), like=sigmas).detach()
     noise_std = checks.positive("noise_std", noise_std, dtype=sigmas.dtype)
+    if guidance_variance is not None:
+        checks.function("guidance_variance", guidance_variance, "sigma to a variance")
 
     def guide(x: Tensor, sigma: Tensor, interval: Tensor) -> tuple[Tensor, Tensor, dict]:
         x0, gradient, squares = denoise_and_gradient(denoise, forward, d_obs, x, sigma)
@@ -129,7 +131,11 @@ def _reverse(
     denoise_last: bool,
     name: str,
 ) -> Tensor:
-    sigmas = checks.noise_levels(sigmas)
+    sigmas = checks.noise_levels(sigmas).detach()
+    checks.function("denoise", denoise, "[B, d] and a level to [B, d]")
+    if callback is not None:
+        checks.function("callback", callback, "a dict to nothing")
+    generator = checks.random_source(generator, sigmas.device)
     if not isinstance(shape, (tuple, list)) or len(shape) != 2:
         raise ValueError(f"shape must be (number of samples, d), got {shape}")
     shape = tuple(checks.count("shape", side) for side in shape)
@@ -141,7 +147,8 @@ def _reverse(
         if before is None:
             _warn_of_a_small_start(x0, sigma)
         if callback is not None:
-            callback({"x": x, "x0": x0, "sigma": float(sigma), "step": step, **report})
+            # Copies: a callback may rescale what it gets, the chain goes on with its own.
+            callback({"x": x.clone(), "x0": x0.clone(), "sigma": float(sigma), "step": step, **report})
         extrapolated, previous_log_step = x0, log_step
         log_step = torch.log(sigma / following)
         if before is not None:
@@ -154,7 +161,7 @@ def _reverse(
         return x
     x0 = _denoised(denoise, x, sigmas[-1])
     if callback is not None:
-        callback({"x": x, "x0": x0, "sigma": float(sigmas[-1]), "step": len(sigmas) - 1})
+        callback({"x": x.clone(), "x0": x0.clone(), "sigma": float(sigmas[-1]), "step": len(sigmas) - 1})
     return x0 if denoise_last else x
 
 
@@ -164,7 +171,7 @@ def _normal(shape: tuple[int, ...], like: Tensor, generator: torch.Generator | N
 
 def _denoised(denoise: Denoiser, x: Tensor, sigma: Tensor) -> Tensor:
     with torch.no_grad():
-        return check_denoised(denoise(x, sigma), x)
+        return checks.apply_denoiser(denoise, x, sigma)
 
 
 def _warn_of_a_small_start(x0: Tensor, sigma: Tensor) -> None:

@@ -105,13 +105,20 @@ def scale(name: str | None = None) -> Scale:
     Raises:
         ValueError: An unknown name.
     """
-    name = name or os.environ.get("COURSE_SCALE", "quick")
-    if name not in _PRESETS:
+    name = os.environ.get("COURSE_SCALE") or "quick" if name is None else name
+    if not isinstance(name, str) or name not in _PRESETS:
         raise ValueError(f"COURSE_SCALE must be one of {sorted(_PRESETS)}, got {name!r}")
     return _PRESETS[name]
 
 
 def device() -> torch.device:
-    """The first CUDA device where there is one, else the CPU; COURSE_DEVICE overrides."""
+    """The first CUDA device where there is one, else the CPU; COURSE_DEVICE overrides.
+
+    Raises:
+        ValueError: COURSE_DEVICE names no device of torch.
+    """
     chosen = os.environ.get("COURSE_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(chosen)
+    try:
+        return torch.device(chosen)
+    except RuntimeError as error:
+        raise ValueError(f"COURSE_DEVICE must be a device of torch such as cpu or cuda:0, got {chosen!r}") from error

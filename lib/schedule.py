@@ -35,11 +35,19 @@ def karras_sigmas(
 
     Returns:
         Strictly falling levels, [K].
+
+    Raises:
+        TypeError, ValueError: Not a count or not positive numbers, sigma_min not below sigma_max, another dtype than
+            float32 or float64, or so many levels that they coincide in it.
     """
+    if dtype not in (torch.float32, torch.float64):
+        raise TypeError(f"dtype must be torch.float32 or torch.float64, got {dtype}")
     num_levels = checks.count("num_levels", num_levels, minimum=2)
     sigma_max = checks.positive("sigma_max", sigma_max, dtype=dtype)
     sigma_min = checks.positive("sigma_min", sigma_min, dtype=dtype)
     rho = checks.positive("rho", rho)
+    if not 0.01 <= rho <= 1000:
+        raise ValueError(f"rho must lie in [0.01, 1000], or powers of the levels overflow or coincide, got {rho}")
     if sigma_min >= sigma_max:
         raise ValueError(f"sigma_min must be below sigma_max, got {sigma_min} and {sigma_max}")
     ramp = torch.linspace(0, 1, num_levels, dtype=torch.float64)
@@ -50,16 +58,25 @@ def karras_sigmas(
 
 
 def sigma_from_alpha_bar(alpha_bar: Tensor) -> Tensor:
-    """VE noise level of a VP one: sigma = sqrt((1 - alpha_bar) / alpha_bar); any shape, values in (0, 1)."""
-    _unit_interval(alpha_bar)
+    """VE noise level of a VP one: sigma = sqrt((1 - alpha_bar) / alpha_bar); any shape, values in (0, 1).
+
+    Raises:
+        TypeError, ValueError: Not a floating tensor, or values outside (0, 1).
+    """
+    alpha_bar = _of_any_shape("alpha_bar", alpha_bar)
+    if not bool(((alpha_bar > 0) & (alpha_bar < 1)).all()):
+        raise ValueError(f"alpha_bar must lie in (0, 1), got {float(alpha_bar.min())} to {float(alpha_bar.max())}")
     return ((1 - alpha_bar) / alpha_bar).sqrt()
 
 
 def alpha_bar_from_sigma(sigma: Tensor) -> Tensor:
-    """VP signal fraction of a VE level: alpha_bar = 1 / (1 + sigma^2); any shape, positive values."""
-    if not isinstance(sigma, Tensor) or not sigma.is_floating_point():
-        raise TypeError(f"sigma must be a floating torch.Tensor, got {type(sigma).__name__}")
-    if not bool((sigma > 0).all() and torch.isfinite(sigma).all()):
+    """VP signal fraction of a VE level: alpha_bar = 1 / (1 + sigma^2); any shape, positive values.
+
+    Raises:
+        TypeError, ValueError: Not a floating tensor, or values that are not positive and finite.
+    """
+    sigma = _of_any_shape("sigma", sigma)
+    if not bool((sigma > 0).all()):
         raise ValueError(f"sigma must be positive and finite, got a minimum of {float(sigma.min())}")
     return 1 / (1 + sigma.square())
 
@@ -70,14 +87,14 @@ def start_mismatch(sigma_max: float, variance: float) -> float:
     Args:
         sigma_max: First noise level.
         variance: Mean variance of the data per coordinate, about zero.
+
+    Raises:
+        TypeError, ValueError: Not positive numbers.
     """
-    sigma_max = checks.positive("sigma_max", sigma_max)
+    sigma_max = checks.positive("sigma_max", sigma_max, dtype=torch.float64)
     variance = checks.positive("variance", variance)
     return variance / (sigma_max**2 + variance)
 
 
-def _unit_interval(alpha_bar: Tensor) -> None:
-    if not isinstance(alpha_bar, Tensor) or not alpha_bar.is_floating_point():
-        raise TypeError(f"alpha_bar must be a floating torch.Tensor, got {type(alpha_bar).__name__}")
-    if not bool(((alpha_bar > 0) & (alpha_bar < 1)).all()):
-        raise ValueError(f"alpha_bar must lie in (0, 1), got {float(alpha_bar.min())} to {float(alpha_bar.max())}")
+def _of_any_shape(name: str, value: Tensor) -> Tensor:
+    return checks.tensor(name, value, shape=(None,) * getattr(value, "ndim", 1))
