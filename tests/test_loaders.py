@@ -165,3 +165,9 @@ def test_refuses_missing_files_folders_and_other_formats(tmp_path):
     other.write_bytes(b"1")
     with pytest.raises(ValueError, match=r"models.sgy: the format must be one of .*got '.sgy'"):
         load_velocity_models(other)
+
+
+@pytest.mark.parametrize("path", [None, 3, b"models.npy", ["models.npy"]])
+def test_what_is_no_path(path):
+    with pytest.raises(TypeError, match="path must be a str or a pathlib.Path, got"):
+        load_velocity_models(path)

@@ -141,3 +141,10 @@ def test_refuses_bad_coefficients():
 
 def test_generators_and_loader_are_importable_from_here():
     assert all(callable(f) for f in (layered, folded, faulted, load_velocity_models))
+
+
+@pytest.mark.parametrize("name", ["corr_length", "std", "top", "bottom", "min_vel", "max_vel"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e300, "2000", None, True, torch.ones(2)])
+def test_bad_numbers_are_refused_by_name(name, value):
+    with pytest.raises((TypeError, ValueError), match=f"{name} must"):
+        CosineField(SHAPE, 4, **{name: value})
