@@ -53,9 +53,10 @@ class Acquisition:
 
     def __post_init__(self):
         for name in ("grid_spacing", "dt", "peak_freq", "max_vel"):
-            checks.positive(name, getattr(self, name))
+            # The dataclass is frozen: values are kept as plain numbers, which the solver expects.
+            object.__setattr__(self, name, checks.positive(name, getattr(self, name), dtype=torch.float64))
         for name in ("nt", "pml_width", "gradient_interval"):
-            checks.count(name, getattr(self, name))
+            object.__setattr__(self, name, checks.count(name, getattr(self, name)))
         grid(self.shape)
         self._check_locations("source_locations", self.source_locations, ndim=2)
         self._check_locations("receiver_locations", self.receiver_locations, ndim=3)
@@ -88,6 +89,8 @@ class Acquisition:
         if cells.ndim != ndim or cells.shape[-1] != 2 or cells.numel() == 0:
             wanted = "[shot, 2]" if ndim == 2 else "[shot, receiver, 2]"
             raise ValueError(f"{name} must have shape {wanted}, got {list(cells.shape)}")
+        if cells.is_meta:
+            raise ValueError(f"{name} must hold values, got a tensor on device meta")
         inside = (cells >= 0) & (cells < torch.tensor(self.shape, device=cells.device))
         if not bool(inside.all()):
             outside = cells[~inside.all(-1)][0].tolist()
@@ -117,8 +120,12 @@ class Acquisition:
             num_receivers: Receivers, the same for all shots, at most nx.
             depth: Row of all sources and receivers, cells.
             options: `pml_width`, `gradient_interval`.
+
+        Raises:
+            TypeError, ValueError: As the class; more shots or receivers than cells in a row, a depth outside the grid.
         """
         _, nx = grid(shape)
+        depth = checks.count("depth", depth, minimum=0)
         sources = _spread(nx, num_shots, "num_shots")
         receivers = _spread(nx, num_receivers, "num_receivers")
         return cls(
@@ -146,10 +153,10 @@ class Acquisition:
     @cached_property
     def internal_steps(self) -> int:
         """Steps the solver takes for each dt, to stay stable at max_vel; above 1, gradients are sampled at dt."""
-        spacing = float(self.grid_spacing)
+        spacing = self.grid_spacing
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # deepwave tells again when it computes; here a count is asked for
-            return cfl_condition(spacing, spacing, float(self.dt), float(self.max_vel))[1]
+            return cfl_condition(spacing, spacing, self.dt, self.max_vel)[1]
 
     @cached_property
     def wavelet(self) -> Tensor:

@@ -63,7 +63,9 @@ def invert(
     noise_std = checks.positive("noise_std", noise_std, dtype=start.dtype)
     num_iterations = checks.count("num_iterations", num_iterations)
     if prior_std is not None:
-        prior_std = checks.positive("prior_std", prior_std)
+        prior_std = checks.positive("prior_std", prior_std, dtype=start.dtype)
+    if callback is not None:
+        checks.function("callback", callback, "a dict to nothing")
     seen: dict[bytes, float] = {}
     count = 0
 

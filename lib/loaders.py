@@ -26,10 +26,13 @@ def load_velocity_models(path: str | Path) -> Tensor:
         Wave speeds, [n, nz, nx], m/s, finite and positive.
 
     Raises:
+        TypeError: Not a path.
         FileNotFoundError: No such file.
         ValueError: Another format, an unreadable or pickled file, a wrong shape or type, no model, entries that are
             not finite and positive. The message names the file.
     """
+    if not isinstance(path, (str, Path)):
+        raise TypeError(f"path must be a str or a pathlib.Path, got {type(path).__name__}")
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"path must name a file of velocity models, got {path}")

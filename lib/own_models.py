@@ -50,7 +50,13 @@ class OwnModelsResult:
 
 
 def matching_scale(preset: Scale, models: Tensor, grid_spacing: float) -> Scale:
-    """The preset's dimensionless survey for models [n, nz, nz] of another cell size (m) and other speeds."""
+    """The preset's dimensionless survey for models [n, nz, nz] of another cell size (m) and other speeds (m/s).
+
+    Raises:
+        TypeError, ValueError: Bad models, or a cell size that is not positive.
+    """
+    models = checks.tensor("models", models, shape=(None, None, None))
+    grid_spacing = checks.positive("grid_spacing", grid_spacing, dtype=torch.float64)
     fastest, slowest = 1.02 * float(models.max()), 0.98 * float(models.min())
     grid = models.shape[-1]
     cells_per_wavelength = preset.min_vel / (preset.peak_freq * preset.grid_spacing)
@@ -61,7 +67,12 @@ def matching_scale(preset: Scale, models: Tensor, grid_spacing: float) -> Scale:
 
 
 def resample(models: Tensor, grid: int) -> Tensor:
-    """Average models [n, nz, nx] over the cells of a coarser square grid, [n, grid, grid]."""
+    """Average models [n, nz, nx] over the cells of a coarser square grid, [n, grid, grid].
+
+    Raises:
+        TypeError, ValueError: Bad models, or a grid below 8 or finer than theirs.
+    """
+    models = checks.tensor("models", models, shape=(None, None, None))
     grid = checks.count("grid", grid, minimum=8)
     if grid > min(models.shape[1:]):
         raise ValueError(f"grid must be at most the models' size {list(models.shape[1:])}, got {grid}")
@@ -127,7 +138,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0, help="seed of noise and samples")
     options = parser.parse_args(arguments)
     models = resample(load_velocity_models(options.models), options.grid).to(device())
-    survey = matching_scale(scale(), models, checks.positive("grid_spacing", options.grid_spacing))
+    survey = matching_scale(scale(), models, options.grid_spacing)
     found = sample_with_own_models(models, options.hold_out, survey, seed=options.seed)
     best, size = int(found.log_weights.argmax()), effective_sample_size(found.log_weights)
     print(f"{len(models) - 1} training models of {options.grid} x {options.grid} cells, peak {survey.peak_freq:.1f} Hz")

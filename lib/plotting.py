@@ -63,6 +63,7 @@ def show_velocity(
 
 def show_difference(ax: Axes, values: Tensor, grid_spacing: float, *, limit: float, title: str = "") -> AxesImage:
     """Draw a signed field [nz, nx] (a difference, a gradient) in red and blue, symmetric about 0 up to `limit`."""
+    limit = checks.positive("limit", limit)
     image = _image(ax, values, grid_spacing, "RdBu_r", (-limit, limit))
     ax.set(xlabel="distance (km)", ylabel="depth (km)", title=title)
     return image
@@ -70,7 +71,7 @@ def show_difference(ax: Axes, values: Tensor, grid_spacing: float, *, limit: flo
 
 def show_spread(ax: Axes, values: Tensor, grid_spacing: float, *, limit: float, title: str = "") -> AxesImage:
     """Draw a pointwise standard deviation [nz, nx] from 0 to `limit`."""
-    image = _image(ax, values, grid_spacing, "magma", (0.0, limit))
+    image = _image(ax, values, grid_spacing, "magma", (0.0, checks.positive("limit", limit)))
     ax.set(xlabel="distance (km)", ylabel="depth (km)", title=title)
     return image
 
@@ -89,6 +90,8 @@ def show_shot(
         title: Title of the panel.
     """
     record = checks.tensor("record", record, shape=(None, None))
+    dt, clip = checks.positive("dt", dt), checks.positive("clip", clip)
+    receiver_spacing = checks.positive("receiver_spacing", receiver_spacing)
     receivers, steps = record.shape
     image = ax.imshow(
         record.detach().cpu().T,

@@ -52,8 +52,6 @@ class AcousticForward:
         """
         survey = self.acquisition
         velocity = checks.tensor("velocity", velocity, shape=(None, *survey.shape))
-        if velocity.dtype not in (torch.float32, torch.float64):
-            raise TypeError(f"velocity must be float32 or float64, got {velocity.dtype}")
         slowest, fastest = float(velocity.detach().min()), float(velocity.detach().max())
         if slowest < 1 or fastest > survey.max_vel:
             raise ValueError(

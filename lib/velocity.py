@@ -52,14 +52,21 @@ class CosineField:
         num_modes = checks.count("num_modes", num_modes)
         if num_modes > nz * nx:
             raise ValueError(f"num_modes must be at most the number of cells ({nz * nx}), got {num_modes}")
-        corr_length, std = checks.positive("corr_length", corr_length), checks.positive("std", std)
+        corr_length, std, top, bottom, min_vel, max_vel = (
+            checks.positive(name, value, dtype=torch.float64)
+            for name, value in zip(
+                ("corr_length", "std", "top", "bottom", "min_vel", "max_vel"),
+                (corr_length, std, top, bottom, min_vel, max_vel),
+                strict=True,
+            )
+        )
         if not 0 < min_vel < min(top, bottom) <= max(top, bottom) < max_vel:
             raise ValueError(
                 "min_vel, top, bottom and max_vel must satisfy 0 < min_vel < top, bottom < max_vel, "
                 f"got {min_vel}, {top}, {bottom}, {max_vel}"
             )
         self.shape, self.num_modes = (nz, nx), num_modes
-        self.bounds = (float(min_vel), float(max_vel))
+        self.bounds = (min_vel, max_vel)
         self.modes, variances = _largest_modes(nz, nx, num_modes, corr_length)
         depth_part = _cosines(nz)[self.modes[:, 0]]
         lateral_part = _cosines(nx)[self.modes[:, 1]]

@@ -153,3 +153,23 @@ def test_refuses_a_receiver_given_twice():
 def test_unknown_option_is_an_error():
     with pytest.raises(TypeError, match="pml_widht"):
         surface(pml_widht=5)
+
+
+@pytest.mark.parametrize("name", ["grid_spacing", "dt", "peak_freq", "max_vel"])
+@pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), 1e-300, 1e300, True, None, torch.ones(2)])
+def test_refuses_numbers_by_name(name, value):
+    with pytest.raises((TypeError, ValueError), match=f"{name} must"):
+        surface(**{name: value})
+
+
+@pytest.mark.parametrize(("depth", "error"), [(1.5, TypeError), (None, TypeError), (-1, ValueError)])
+def test_depth_counts_cells(depth, error):
+    with pytest.raises(error, match="depth must be .* got"):
+        surface(depth=depth)
+    with pytest.raises(ValueError, match="source_locations must hold values, got a tensor on device meta"):
+        replaced(source_locations=torch.ones(2, 2, dtype=torch.int64, device="meta"))
+
+
+def test_numbers_of_other_libraries_become_plain_ones():
+    survey = surface(dt=torch.tensor(0.005, dtype=torch.float64), nt=torch.tensor(60))
+    assert (type(survey.dt), survey.dt, type(survey.nt), survey.nt) == (float, 0.005, int, 60)

@@ -146,3 +146,12 @@ def test_refuses_bad_arguments(changes, error, message):
 def test_a_map_that_is_flat_to_autograd_is_refused_with_a_prior_too():
     with pytest.raises(ValueError, match="forward must be differentiable"):
         invert(lambda x: x.detach(), torch.ones(3).double(), 1.0, torch.zeros(3).double(), prior_std=1.0)
+
+
+def test_callback_and_prior_are_refused_by_name():
+    _, d_obs, forward = linear_problem(0, 20, 5)
+    start = torch.ones(5, dtype=torch.float64)
+    with pytest.raises(TypeError, match="callback must be a callable .* got int"):
+        invert(forward, d_obs, 1.0, start, callback=3)
+    with pytest.raises(ValueError, match="prior_std must have a square .* got 1e-300"):
+        invert(forward, d_obs, 1.0, start, prior_std=1e-300)

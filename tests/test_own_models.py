@@ -57,3 +57,13 @@ def test_command_line_prints_a_line_for_each_sample(tmp_path, capsys, monkeypatc
     printed = capsys.readouterr().out
     assert printed.count("\nsample ") == 2
     assert "3 training models" in printed
+
+
+def test_bad_models_and_cells_are_refused_by_name():
+    for call in (lambda models: resample(models, 8), lambda models: matching_scale(PRESET, models, 30.0)):
+        for value in (None, torch.ones(16), torch.full((4, 16, 16), float("nan"))):
+            with pytest.raises((TypeError, ValueError), match="models must"):
+                call(value)
+    for value in (0.0, -1.0, float("nan"), "30"):
+        with pytest.raises((TypeError, ValueError), match="grid_spacing must be"):
+            matching_scale(PRESET, models(), value)

@@ -103,3 +103,13 @@ def test_headline_draws_the_arrays_it_is_given():
     assert len({image.get_clim() for ax in fig.axes[:12] for image in ax.images}) == 1
     fig.canvas.draw()
     plt.close(fig)
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), None, True])
+def test_sizes_and_limits_are_positive(ax, value):
+    for name in ("dt", "receiver_spacing", "clip"):
+        with pytest.raises((TypeError, ValueError), match=f"{name} must be"):
+            plotting.show_shot(ax, MODEL, **{"dt": 0.004, "receiver_spacing": 25.0, "clip": 2.0, name: value})
+    for show in (plotting.show_difference, plotting.show_spread):
+        with pytest.raises((TypeError, ValueError), match="limit must be"):
+            show(ax, MODEL, 50.0, limit=value)

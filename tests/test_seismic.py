@@ -139,7 +139,7 @@ def bad_velocities():
         (slow, ValueError, r"velocity must lie in \[1, max_vel = 4000\] m/s, got 0.5 to 2000"),
         (good * 3, ValueError, r"velocity must lie in \[1, max_vel = 4000\] m/s, got 6000 to 6000"),
         (good.int(), TypeError, "velocity must have a floating dtype, got torch.int32"),
-        (good.half(), TypeError, "velocity must be float32 or float64, got torch.float16"),
+        (good.half(), TypeError, "velocity must have dtype torch.float32 or torch.float64, got torch.float16"),
         (good.numpy(), TypeError, "velocity must be a torch.Tensor, got ndarray"),
     ]
 
