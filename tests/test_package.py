@@ -1,0 +1,58 @@
+"""The package as a whole: light to import, files short, imports only upwards in the table of rows, no printing."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FILES = sorted((Path(__file__).parent.parent / "lib").glob("*.py"))
+# Split rooms sit just above the module that shows their names.
+ROWS = [
+    ["checks"],
+    ["gaussian"],
+    ["mixture", "jacobian", "schedule", "diagnostics"],
+    ["geology", "loaders"],
+    ["acquisition"],
+    ["forward", "velocity", "seismic"],
+    ["guidance"],
+    ["posterior", "samplers"],
+    ["inversion", "scale", "plotting"],
+    ["problem", "own_models"],
+]
+ROW = {name: number for number, row in enumerate(ROWS) for name in row}
+
+
+def imported(path):
+    """Modules of the package that a file imports."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module == "lib":
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("lib."):
+            yield node.module.removeprefix("lib.")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_module_is_short_and_imports_only_from_rows_above(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 200
+    if path.stem != "__init__":
+        assert all(ROW[name] < ROW[path.stem] for name in imported(path))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_public_names_are_documented_and_only_the_command_prints(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_"):
+            owners = [tree, *(owner for owner in tree.body if isinstance(owner, ast.ClassDef))]
+            public = any(node in owner.body for owner in owners)
+            assert not public or ast.get_docstring(node), node.name
+        if path.stem != "own_models":
+            assert not (isinstance(node, ast.Call) and getattr(node.func, "id", "") == "print")
+        assert not isinstance(node, ast.Global)
+
+
+def test_importing_the_package_loads_no_library():
+    code = "import sys, lib; sys.exit(any(name in sys.modules for name in ('torch', 'numpy', 'matplotlib')))"
+    assert subprocess.run([sys.executable, "-c", code], cwd=FILES[0].parents[1], check=False).returncode == 0
