@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from scipy.optimize import minimize
 from torch import Tensor
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from lib import checks
 from lib.checks import Forward
