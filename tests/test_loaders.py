@@ -1,6 +1,7 @@
 """Reading models: what is accepted, converted, refused; the file itself is never touched."""
 
 import io
+import pickle
 import re
 
 import numpy as np
@@ -128,8 +129,11 @@ class Trap:
 
 def test_never_unpickles(tmp_path):
     path = saved(tmp_path, np.array([Trap(), None], dtype=object), allow_pickle=True)
-    with pytest.raises(ValueError, match=re.escape(str(path)) + ".*not a readable"):
-        load_velocity_models(path)
+    bare = tmp_path / "bare.npy"
+    bare.write_bytes(pickle.dumps(Trap()))
+    for one in (path, bare):
+        with pytest.raises(ValueError, match=re.escape(str(one)) + ".*not a readable"):
+            load_velocity_models(one)
 
 
 def test_refuses_archives_under_another_name(tmp_path):

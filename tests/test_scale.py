@@ -61,7 +61,8 @@ def test_presets_are_frozen_and_grow():
 
 
 def test_device_follows_the_environment(monkeypatch):
-    monkeypatch.setenv("COURSE_DEVICE", "cpu")
-    assert device() == torch.device("cpu")
+    for name in ("cpu", "meta"):
+        monkeypatch.setenv("COURSE_DEVICE", name)
+        assert device() == torch.device(name)
     monkeypatch.delenv("COURSE_DEVICE")
     assert device().type == ("cuda" if torch.cuda.is_available() else "cpu")

@@ -27,6 +27,12 @@ def test_basis_is_orthogonal_with_the_variances_of_the_spectrum():
     assert (gram.diagonal().diff() <= 1e-9).all()
 
 
+def test_few_modes_hold_their_own_share_of_the_variance_and_no_more():
+    few, everything = (CosineField(SHAPE, count, corr_length=5.0, std=250.0) for count in (6, 32 * 32))
+    torch.testing.assert_close(few.basis, everything.basis[:6])
+    assert few.basis.square().mean((1, 2)).sum() < 0.6 * 250.0**2
+
+
 def test_all_modes_together_have_the_standard_deviation_asked_for():
     field = CosineField((12, 15), 12 * 15, corr_length=2.0, std=250.0)
     assert field.basis.square().mean((1, 2)).sum() == pytest.approx(250.0**2, rel=1e-12)
