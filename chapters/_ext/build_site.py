@@ -28,8 +28,8 @@ FILES = {  # inside a package -> folder below _vendor/vendor
         ("LICENSE", "mathjax"),
     ],
     "@jupyter-widgets/html-manager": [
-        ("dist/embed-amd.js", "html-manager"),
-        ("dist/*.woff2", "html-manager"),
+        ("dist/embed-amd.js", "@jupyter-widgets/html-manager/dist"),
+        ("dist/*.woff2", "@jupyter-widgets/html-manager/dist"),  # where the script looks for them
     ],
     "requirejs": [("require.js", "requirejs")],
 }
@@ -66,7 +66,7 @@ def unpack(tarball, target):
 
 def vendor():
     """Fetch formulas' and widgets' scripts once; without them the site falls back to a CDN."""
-    stamp = "\n".join(PACKAGES)
+    stamp = f"{PACKAGES}\n{FILES}"
     if (VENDOR / "versions.txt").exists() and (VENDOR / "versions.txt").read_text(encoding="utf8") == stamp:
         return
     shutil.rmtree(VENDOR, ignore_errors=True)

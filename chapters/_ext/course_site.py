@@ -6,12 +6,14 @@ import re
 import shutil
 from pathlib import Path
 
+from docutils import nodes
+
 ROOT = Path(__file__).resolve().parents[2]
 INPUTS = ("lib/**/*.py", "data/**/*", "chapters/_include/**/*", "requirements.txt")
 WIDGET_SCRIPTS = {
-    "vendor/requirejs/config.js": {},
-    "vendor/requirejs/require.js": {},
-    "vendor/html-manager/embed-amd.js": {"data-jupyter-widgets-cdn-only": ""},
+    "../vendor/requirejs/config.js": {},
+    "../vendor/requirejs/require.js": {},
+    "../vendor/@jupyter-widgets/html-manager/dist/embed-amd.js": {"data-jupyter-widgets-cdn-only": ""},
 }
 
 
@@ -66,10 +68,21 @@ def plain_docstrings(app, what, name, obj, options, lines):
     lines[:] = [re.sub(r"(?<!\\)\|", r"\\|", line) for line in lines]
 
 
+def keep_punctuation(app, doctree, docname):
+    """Keep the comma or full stop after a formula on the line of the formula."""
+    for formula in list(doctree.findall(nodes.math)):
+        parent, place = formula.parent, formula.parent.index(formula)
+        following = parent[place + 1] if place + 1 < len(parent) else None
+        if isinstance(following, nodes.Text) and (mark := re.match(r"[.,;:?!)\]]+", following)):
+            parent[place + 1] = nodes.Text(following[mark.end() :])
+            parent[place] = nodes.inline("", "", formula, nodes.Text(mark.group()), classes=["nowrap"])
+
+
 def setup(app):
     """Register the hooks."""
     app.add_config_value("course_inputs", "", "env", str)
     app.connect("config-inited", configure, priority=400)
     app.connect("env-before-read-docs", drop_thebe, priority=990)
     app.connect("autodoc-process-docstring", plain_docstrings, priority=900)  # after napoleon
+    app.connect("doctree-resolved", keep_punctuation)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
