@@ -2,6 +2,10 @@
 
 import os
 
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: threads that spin stall a busy machine
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # one core a worker
+
 import matplotlib
 import pytest
 import torch
@@ -10,8 +14,6 @@ from hypothesis import settings
 matplotlib.use("Agg")
 settings.register_profile("course", deadline=None, max_examples=50)
 settings.load_profile("course")
-if "PYTEST_XDIST_WORKER" in os.environ:
-    torch.set_num_threads(1)  # one core a worker
 
 
 def pytest_collection_modifyitems(items):
