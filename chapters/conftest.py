@@ -16,9 +16,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
 os.environ.setdefault("TQDM_DISABLE", "1")
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-if "PYTEST_XDIST_WORKER" in os.environ:
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # one core for each chapter that runs at the same time
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # small grids: a second thread only waits
 
 
 def is_chapter(path):
