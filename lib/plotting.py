@@ -128,7 +128,7 @@ def headline(result: Mapping[str, np.ndarray]) -> Figure:
     """
     fig, axes = plt.subplots(3, 4, figsize=(8.5, 6.6), layout="constrained", sharex=True, sharey=True)
     spacing = float(result["grid_spacing"])
-    rows = [("copied", "training model"), ("memorized", "memorized"), ("population", "population")]
+    rows = [("copied", "example"), ("memorized", "memorized"), ("population", "population")]
     for line, (key, name) in zip(axes, rows, strict=True):
         for k, ax in enumerate(line[1:]):
             copied = key == "copied"
