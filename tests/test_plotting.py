@@ -97,7 +97,7 @@ def test_headline_draws_the_arrays_it_is_given():
     fig = plotting.headline(result)
     titles = [ax.get_title() for ax in fig.axes]
     assert "truth\nmisfit 1.00" in titles
-    assert "training model 7" in titles
+    assert "example 7" in titles
     assert "memorized\nmisfit 2.50" in titles
     assert "population\nmisfit 1.03" in titles
     assert len({image.get_clim() for ax in fig.axes[:12] for image in ax.images}) == 1
