@@ -33,6 +33,13 @@ def test_samples_end_on_training_models_whose_misfit_is_theirs():
     assert (found.distances < 4).all()
 
 
+def test_the_held_out_model_is_not_in_the_training_set():
+    data = models()
+    found = sample_with_own_models(data, 1, matching_scale(PRESET, data, 30.0))
+    assert len(found.chi2_examples) == len(found.log_weights) == len(data) - 1
+    assert (found.chi2_examples > found.chi2_truth).all()
+
+
 def test_resample_averages_cells():
     fine = torch.arange(256.0).reshape(1, 16, 16)
     assert torch.allclose(resample(fine, 8)[0, 0, 0], fine[0, :2, :2].mean())
