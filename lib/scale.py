@@ -99,16 +99,71 @@ _PRESETS = {
 }
 
 
+@dataclass(frozen=True)
+class LearningScale:
+    """Sizes of the experiments with trained networks.
+
+    Attributes:
+        name: "quick" or "full".
+        dim: Coefficients of the anisotropic Gaussian population.
+        sizes: Training set sizes N of the crossover.
+        steps: Training steps of a network.
+        timing_sizes: N for the count of steps until half the samples are copies.
+        timing_steps: The most steps of that count.
+        widths: Widths of the network in the capacity experiment.
+        num_samples: Samples behind each rate.
+        image_grid: Cells per side of the geology images.
+        image_sizes: N of the image experiment.
+        image_channels: Channels of the U-Net.
+        image_steps: Its training steps.
+        wave_sizes: N of the learned priors for waveform inversion.
+        wave_width: Width of their networks.
+        wave_steps: Their training steps.
+        wave_samples: Posterior samples a run.
+    """
+
+    name: str
+    dim: int
+    sizes: tuple[int, ...]
+    steps: int
+    timing_sizes: tuple[int, ...]
+    timing_steps: int
+    widths: tuple[int, ...]
+    num_samples: int
+    image_grid: int
+    image_sizes: tuple[int, ...]
+    image_channels: int
+    image_steps: int
+    wave_sizes: tuple[int, ...]
+    wave_width: int
+    wave_steps: int
+    wave_samples: int
+
+
+_LEARNING = {
+    "quick": LearningScale(
+        "quick", 16, (10, 30, 100, 1000), 2000, (10, 20, 40), 2000, (32, 128, 512), 500,
+        32, (8,), 16, 1000, (20, 200, 1000), 256, 2000, 32,
+    ),
+    "full": LearningScale(
+        "full", 16, (10, 30, 100, 300, 1000, 3000), 10000, (10, 20, 40, 80, 160, 320), 40000, (32, 64, 128, 256, 512),
+        2000, 64, (20, 200, 2000), 64, 40000, (50, 200, 1000), 512, 10000, 64,
+    ),
+}  # fmt: skip
+
+
 def scale(name: str | None = None) -> Scale:
     """The preset called `name`, by default that of the environment variable COURSE_SCALE, by default "quick".
 
     Raises:
         ValueError: An unknown name.
     """
-    name = os.environ.get("COURSE_SCALE") or "quick" if name is None else name
-    if not isinstance(name, str) or name not in _PRESETS:
-        raise ValueError(f"COURSE_SCALE must be one of {sorted(_PRESETS)}, got {name!r}")
-    return _PRESETS[name]
+    return _PRESETS[_known(name)]
+
+
+def learning_scale(name: str | None = None) -> LearningScale:
+    """The same for the experiments with trained networks."""
+    return _LEARNING[_known(name)]
 
 
 def device() -> torch.device:
@@ -122,3 +177,10 @@ def device() -> torch.device:
         return torch.device(chosen)
     except RuntimeError as error:
         raise ValueError(f"COURSE_DEVICE must be a device of torch such as cpu or cuda:0, got {chosen!r}") from error
+
+
+def _known(name: str | None) -> str:
+    name = os.environ.get("COURSE_SCALE") or "quick" if name is None else name
+    if not isinstance(name, str) or name not in _PRESETS:
+        raise ValueError(f"COURSE_SCALE must be one of {sorted(_PRESETS)}, got {name!r}")
+    return name

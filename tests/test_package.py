@@ -11,13 +11,14 @@ FILES = sorted((Path(__file__).parent.parent / "lib").glob("*.py"))
 # Split rooms sit just above the module that shows their names.
 ROWS = [
     ["checks"],
-    ["gaussian"],
+    ["gaussian", "checkpoints", "layers"],
     ["mixture", "jacobian", "schedule", "diagnostics"],
     ["geology", "loaders"],
     ["acquisition"],
     ["forward", "velocity", "seismic"],
-    ["guidance"],
-    ["posterior", "samplers"],
+    ["training_state", "training_input"],
+    ["guidance", "training"],
+    ["posterior", "samplers", "network"],
     ["inversion", "scale", "plotting"],
     ["problem", "own_models"],
 ]
