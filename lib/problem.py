@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from lib import checks
+from lib.geology import faulted
 from lib.scale import Scale
 from lib.seismic import AcousticForward, VelocityForward, add_noise
 from lib.velocity import CosineField
@@ -23,14 +24,16 @@ class WaveformProblem:
     Attributes:
         field: Map from coefficients [B, d] to velocity models [B, nz, nx], m/s; the population is N(0, I).
         forward: Forward map F, [B, d] -> [B, m].
-        truth: Coefficients that made the data, a fresh draw of the population, [d].
+        truth: Coefficients that made the data, a fresh draw of the population, [d]; None where no coefficients did.
+        velocity: The velocity model that made the data, [nz, nx], m/s.
         d_obs: Observed data, [m].
         noise_std: Standard deviation of their noise, in units of the data.
     """
 
     field: CosineField
     forward: VelocityForward
-    truth: Tensor
+    truth: Tensor | None
+    velocity: Tensor
     d_obs: Tensor
     noise_std: float
 
@@ -48,36 +51,58 @@ class WaveformProblem:
             data = checks.apply_forward(self.forward, x, num_data=len(self.d_obs))
         return ((data - self.d_obs) / self.noise_std).square().mean(1)
 
+    def errors(self, x: Tensor, *, max_depth: float | None = None) -> Tensor:
+        """Root-mean-square velocity error of models x [B, d] above `max_depth` (m; None: everywhere), [B], m/s."""
+        rows = len(self.velocity)
+        if max_depth is not None:
+            spacing = self.forward.acoustic.acquisition.grid_spacing
+            rows = max(1, min(rows, round(checks.positive("max_depth", max_depth) / spacing)))
+        return (self.field(x) - self.velocity)[:, :rows].square().mean((1, 2)).sqrt()
+
     def _stream(self, n: int, seed: int) -> Tensor:
         # Drawn one by one in double precision, so that neither n, dtype nor device changes the first models.
         generator = torch.Generator().manual_seed(seed)
         rows = [self.field.sample(1, generator=generator) for _ in range(checks.count("n", n))]
-        return torch.cat(rows).to(self.truth)
+        return torch.cat(rows).to(self.d_obs)
+
+
+def outside_truth(preset: Scale) -> Tensor:
+    """A faulted stack of layers, [nz, nx], m/s, double precision: sharp edges that no model of the field has."""
+    generator = torch.Generator().manual_seed(3)
+    layers = faulted(1, (preset.grid, preset.grid), top=1700.0, bottom=3300.0, throw=0.2, generator=generator)
+    return layers[0].clamp(preset.min_vel, preset.max_vel)
 
 
 def waveform_problem(
     preset: Scale,
     *,
     seed: int = 0,
+    velocity: Tensor | None = None,
     dtype: torch.dtype = torch.float32,
     device: torch.device | str | None = None,
 ) -> WaveformProblem:
-    """Draw a truth from the population, model its data and add noise.
+    """Draw a truth from the population (or take the one given), model its data and add noise.
 
     Data and inversion share grid and solver (the inverse crime): it keeps the exact posterior exact.
 
     Args:
         preset: Sizes, from `lib.scale.scale`.
         seed: Chooses the truth and its noise.
+        velocity: A truth of your own instead, [nz, nx], m/s, from outside the population perhaps; the seed then
+            chooses the noise.
         dtype: Precision of parameters and data.
         device: Where the waves are computed.
     """
     field = preset.velocity_field()
     forward = VelocityForward(field, AcousticForward(preset.acquisition()))
     generator = torch.Generator().manual_seed(_TRUTHS + checks.count("seed", seed, minimum=0))
-    truth = field.sample(1, generator=generator).to(dtype=dtype, device=device)
+    truth = None
+    if velocity is None:
+        truth = field.sample(1, generator=generator).to(dtype=dtype, device=device)[0]
+        velocity = field(truth[None])[0]
+    velocity = checks.tensor("velocity", velocity, shape=field.shape).to(dtype=dtype, device=device)
     with torch.no_grad():
-        clean = forward(truth)[0]
+        clean = forward.acoustic(velocity[None])[0].flatten()
     noise_std = preset.noise_to_signal * float(clean.std())
     d_obs = add_noise(clean.double().cpu(), noise_std, generator=generator).to(clean)
-    return WaveformProblem(field, forward, truth[0], d_obs, noise_std)
+    return WaveformProblem(field, forward, truth, velocity, d_obs, noise_std)

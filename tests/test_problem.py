@@ -1,6 +1,7 @@
+import pytest
 import torch
 
-from lib.problem import waveform_problem
+from lib.problem import outside_truth, waveform_problem
 from lib.scale import scale
 
 
@@ -27,3 +28,35 @@ def test_truths_differ_by_seed_and_repeat_for_one_seed():
 def test_examples_are_the_same_in_both_precisions():
     single, double = (waveform_problem(scale("quick"), dtype=dtype) for dtype in (torch.float32, torch.float64))
     torch.testing.assert_close(single.examples(2).double(), double.examples(2), rtol=1e-6, atol=1e-6)
+
+
+def test_a_truth_from_outside_explains_its_data_and_no_model_of_the_field_is_like_it():
+    preset = scale("quick")
+    velocity = outside_truth(preset)
+    problem = waveform_problem(preset, seed=9, velocity=velocity)
+    assert problem.truth is None
+    clean = problem.forward.acoustic(problem.velocity[None])[0].flatten()
+    chi2 = ((clean - problem.d_obs) / problem.noise_std).square().mean().item()
+    assert abs(chi2 - 1) < 5 * (2 / len(problem.d_obs)) ** 0.5
+    # The best fit of the field's modes to the velocities leaves the edges: more than 50 m/s on average.
+    linear = (problem.velocity - problem.field.background.float()).flatten()
+    modes = problem.field.basis.float().flatten(1).T
+    left = linear - modes @ torch.linalg.lstsq(modes, linear[:, None]).solution[:, 0]
+    assert left.square().mean().sqrt() > 50
+
+
+def test_errors_are_root_mean_squares_above_a_depth():
+    problem = waveform_problem(scale("quick"))
+    assert torch.equal(problem.errors(problem.truth[None]), torch.zeros(1))
+    x = problem.fresh(2)
+    difference = problem.field(x) - problem.velocity
+    torch.testing.assert_close(problem.errors(x), difference.square().mean((1, 2)).sqrt())
+    shallow = difference[:, :10].square().mean((1, 2)).sqrt()
+    torch.testing.assert_close(problem.errors(x, max_depth=500.0), shallow)
+    with pytest.raises(ValueError, match=r"max_depth must be positive and finite, got -1.0"):
+        problem.errors(x, max_depth=-1.0)
+
+
+def test_a_truth_of_the_wrong_shape_is_refused():
+    with pytest.raises(ValueError, match=r"velocity must have shape \[32, 32\], got \[8, 8\]"):
+        waveform_problem(scale("quick"), velocity=torch.full((8, 8), 2000.0))
