@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -13,10 +14,11 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from lib import checks
-from lib.training_input import checked_data, checked_settings
-from lib.training_state import TrainingState, fingerprint
+from lib.checkpoints import target
+from lib.training_input import checked_data, checked_settings, draw, held_out_draws, levels
+from lib.training_state import TrainingState, run_facts
 
-_WARM_UP, _HELD_OUT_BATCHES = 100, 8
+_WARM_UP = 100
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Fit:
     best_step: int
 
 
+@torch.inference_mode(False)  # autograd works inside, whatever the caller switched off
 def fit(
     network: nn.Module,
     examples: Tensor,
@@ -75,8 +78,8 @@ def fit(
         held_out: Models that are not trained on, [M, d], for a loss beside the training loss.
         patience: Stop after so many entries without a lower held-out loss and return the best weights, not the last.
         every: Steps between entries of the history and calls of `callback`.
-        callback: Called with a dict of `step`, `loss`, `held_out_loss` and `network`, the average so far (it goes on
-            changing: use it, do not keep it). Training ends if it returns True.
+        callback: Called with a dict of `step`, `loss`, `held_out_loss` and `network`, a copy of the average so far.
+            Training ends if it returns True.
         checkpoint: File written at every entry. If it exists, training goes on from it and ends with the same weights
             as if it had never stopped, bit by bit on one CPU; the callback is not called again for what is done.
         precision: "float32" (the network's own dtype) or "bf16" (mixed, on CUDA only).
@@ -101,26 +104,27 @@ def fit(
     examples, held_out = checked_data(network, examples, held_out, settings)
     if callback is not None:
         checks.function("callback", callback, "a dict to True or nothing")
-    state = TrainingState.start(network, settings["learning_rate"], settings["seed"])
-    facts = {"network": network.config, "weights": fingerprint(*network.state_dict().values())}
-    facts |= {"examples": fingerprint(examples), "held_out": None if held_out is None else fingerprint(held_out)}
-    facts |= settings
-    if checkpoint is not None and Path(checkpoint).exists():
-        state.resume(checkpoint, facts)
+    state, facts = TrainingState.start(network, settings["learning_rate"], settings["seed"]), {}
+    if checkpoint is not None:
+        checkpoint = target("checkpoint", checkpoint)
+        facts = run_facts(network, examples, held_out, settings)
+        if checkpoint.exists():
+            state.resume(checkpoint, facts)
 
-    center, spread = settings["log_sigma"]
-    levels = (center + math.log(network.sigma_data), spread)
-    draws = None if held_out is None else _held_out_draws(held_out, levels, settings)
-    with tqdm(total=steps, initial=state.step, desc="training", unit="step", delay=5, leave=False) as bar:
+    log_sigma = levels(network, settings)
+    draws = None if held_out is None else held_out_draws(held_out, log_sigma, settings)
+    with tqdm(total=settings["steps"], initial=state.step, desc="training", unit="step", delay=5, leave=False) as bar:
         while not state.finished:
-            loss = _train(state, examples, min(every, steps - state.step), levels, settings)
+            loss = _train(state, examples, log_sigma, settings)
             held_out_loss = math.nan if draws is None else _mean_loss(state.average, draws)
+            _refuse_divergence(state, [loss] if draws is None else [loss, held_out_loss], settings)
             _record(state, loss, held_out_loss, settings)
             bar.update(state.step - bar.n)
             bar.set_postfix(loss=f"{loss:.3f}", held_out=f"{held_out_loss:.3f}")
             if callback is not None:
-                report = {"step": state.step, "loss": loss, "held_out_loss": held_out_loss, "network": state.average}
-                state.finished |= callback(report) is True
+                report = {"step": state.step, "loss": loss, "held_out_loss": held_out_loss}
+                enough = callback({**report, "network": copy.deepcopy(state.average)})
+                state.finished |= (enough.item() if getattr(enough, "ndim", None) == 0 else enough) is True
             if checkpoint is not None:
                 state.save(checkpoint, facts)
     taken, losses, held_out_losses = torch.tensor(state.history, dtype=torch.float64).unbind(1)
@@ -128,16 +132,17 @@ def fit(
     return Fit(kept, taken.long(), losses, held_out_losses, state.best_step)
 
 
-def _train(state: TrainingState, examples: Tensor, count: int, levels: tuple[float, float], settings: dict) -> float:
-    """Take `count` steps; return their mean loss."""
-    network, batch = state.network, settings["batch_size"]
+def _train(state: TrainingState, examples: Tensor, log_sigma: tuple[float, float], settings: dict) -> float:
+    """Take the steps up to the next entry; return their mean loss."""
+    network = state.network
     weights, averages = list(network.parameters()), list(state.average.parameters())
     mixed = settings["precision"] == "bf16"
+    count = min(settings["every"], settings["steps"] - state.step)
     total = torch.zeros((), dtype=examples.dtype, device=examples.device)
     for _ in range(count):
         for group in state.optimizer.param_groups:
             group["lr"] = _learning_rate(state.step, settings)
-        x0, sigma, noise = _draw(examples, batch, levels, state.generator)
+        x0, sigma, noise = draw(examples, settings["batch_size"], log_sigma, state.generator)
         with torch.autocast("cuda", torch.bfloat16) if mixed else nullcontext():
             loss = network.loss(x0, sigma, noise).mean()
         state.optimizer.zero_grad()
@@ -149,13 +154,17 @@ def _train(state: TrainingState, examples: Tensor, count: int, levels: tuple[flo
             torch._foreach_lerp_(averages, weights, 1 - decay)
         total += loss.detach()
         state.step += 1
-    loss = float(total) / count
-    if not math.isfinite(loss):
+    return float(total) / count
+
+
+def _refuse_divergence(state: TrainingState, losses: list[float], settings: dict) -> None:
+    """A loss is that before a step: the weights after the last one may be beyond all numbers already."""
+    size = float(torch.stack(torch._foreach_norm(list(state.average.parameters()))).sum())
+    if not all(map(math.isfinite, [*losses, size])):
         raise ValueError(
-            f"learning_rate must be small enough for a finite loss, got {settings['learning_rate']} and a loss of "
-            f"{loss} at step {state.step}; an earlier checkpoint is kept"
+            f"learning_rate must be small enough for a finite loss, got {settings['learning_rate']} and at step "
+            f"{state.step} losses of {losses} and weights of norm {size:.3g}; an earlier checkpoint is kept"
         )
-    return loss
 
 
 def _record(state: TrainingState, loss: float, held_out_loss: float, settings: dict) -> None:
@@ -175,24 +184,6 @@ def _learning_rate(step: int, settings: dict) -> float:
     if settings["schedule"] == "cosine":
         rate *= 0.5 * (1 + math.cos(math.pi * step / settings["steps"]))
     return rate
-
-
-def _draw(
-    examples: Tensor, count: int, levels: tuple[float, float], generator: torch.Generator
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Random examples [B, d], lognormal levels [B, 1] and standard normal noise [B, d]."""
-    like = {"generator": generator, "dtype": examples.dtype, "device": examples.device}
-    x0 = examples[torch.randint(len(examples), (count,), generator=generator, device=examples.device)]
-    sigma = torch.exp(levels[0] + levels[1] * torch.randn(count, 1, **like))
-    return x0, sigma, torch.randn(x0.shape, **like)
-
-
-def _held_out_draws(held_out: Tensor, levels: tuple[float, float], settings: dict) -> list[tuple[Tensor, ...]]:
-    """Batches of held-out models, levels and noise, the same at every entry so that the losses compare."""
-    generator = torch.Generator(held_out.device).manual_seed(settings["seed"] + 1)
-    batches = [_draw(held_out, settings["batch_size"], levels, generator) for _ in range(_HELD_OUT_BATCHES)]
-    order = torch.arange(_HELD_OUT_BATCHES * settings["batch_size"], device=held_out.device) % len(held_out)
-    return [(held_out[chosen], *batch[1:]) for chosen, batch in zip(order.chunk(len(batches)), batches, strict=True)]
 
 
 @torch.no_grad()

@@ -1,13 +1,17 @@
-"""Checks of what `lib.training.fit` is given."""
+"""What `lib.training.fit` is given: its checks, and the random draws made of it."""
 
 from __future__ import annotations
 
+import math
 import numbers
 
+import torch
 from torch import Tensor, nn
 
 from lib import checks
+from lib.checkpoints import check_weights
 
+_HELD_OUT_BATCHES = 8
 _CHOICES = {"schedule": ("cosine", "constant"), "precision": ("float32", "bf16")}
 
 
@@ -20,7 +24,7 @@ def checked_settings(**settings: object) -> dict:
     if settings["patience"] is not None:
         settings["patience"] = checks.count("patience", settings["patience"])
     for name, choices in _CHOICES.items():
-        if settings[name] not in choices:
+        if not isinstance(settings[name], str) or settings[name] not in choices:
             raise ValueError(f"{name} must be one of {list(choices)}, got {settings[name]!r}")
     ema = settings["ema"]
     if isinstance(ema, bool) or not isinstance(ema, numbers.Real):
@@ -30,8 +34,8 @@ def checked_settings(**settings: object) -> dict:
     pair = settings["log_sigma"]
     if not isinstance(pair, (tuple, list)) or len(pair) != 2:
         raise ValueError(f"log_sigma must be (mean, standard deviation), got {pair!r}")
-    if isinstance(pair[0], bool) or not isinstance(pair[0], numbers.Real) or not abs(pair[0]) < 50:
-        raise ValueError(f"log_sigma must have a mean between -50 and 50, got {pair[0]!r}")
+    if isinstance(pair[0], bool) or not isinstance(pair[0], numbers.Real):
+        raise TypeError(f"log_sigma must have a number as its mean, got {type(pair[0]).__name__}")
     settings["ema"] = float(ema)
     settings["log_sigma"] = [float(pair[0]), checks.positive("log_sigma's standard deviation", pair[1])]
     return settings
@@ -44,25 +48,68 @@ def checked_data(
 
     Raises:
         TypeError, ValueError: Not a denoiser network; tensors of another shape, dtype or device than it needs, not
-            finite, all equal, or far from its scale; patience without held-out models; bf16 away from CUDA.
+            finite, all equal, or far from its scale; noise levels out of range; patience without held-out models;
+            bf16 away from CUDA.
     """
-    if not isinstance(network, nn.Module) or not hasattr(network, "loss") or not hasattr(network, "sigma_data"):
+    needs = ("config", "dim", "loss", "sigma_data")
+    if not isinstance(network, nn.Module) or not all(hasattr(network, name) for name in needs):
         raise TypeError(f"network must be a denoiser of lib.network, got {type(network).__name__}")
+    check_weights("network", dict(network.named_parameters()))
     weight = next(network.parameters())
-    checks.finite("network's weights", weight)
-    examples = checks.tensor("examples", examples, shape=(None, network.dim), like=weight).detach()
-    size = float(examples.double().square().mean().sqrt())
+    examples = _models("examples", examples, network, weight)
     if len(examples) > 1 and bool((examples == examples[0]).all()):
         raise ValueError(f"examples must differ, got {len(examples)} copies of one model")
-    if not network.sigma_data / 3 <= size <= network.sigma_data * 3:
-        raise ValueError(
-            f"examples must be centred and scaled to a root mean square near the network's sigma_data "
-            f"({network.sigma_data:.4g}), got {size:.4g}"
-        )
     if held_out is not None:
-        held_out = checks.tensor("held_out", held_out, shape=(None, network.dim), like=weight).detach()
+        held_out = _models("held_out", held_out, network, weight)
     elif settings["patience"] is not None:
         raise ValueError(f"patience must be None without held_out models, got {settings['patience']}")
+    center, spread = levels(network, settings)
+    if not abs(center) + 6 * spread <= 40:
+        raise ValueError(
+            f"log_sigma must keep sigma^2 in the range of float32, |mean + log(sigma_data)| + 6 standard deviations "
+            f"<= 40, got {tuple(settings['log_sigma'])} and a sigma_data of {network.sigma_data:.4g}"
+        )
     if settings["precision"] == "bf16" and weight.device.type != "cuda":
         raise ValueError(f"precision must be 'float32' on a {weight.device.type} device, got 'bf16' (CUDA only)")
     return examples, held_out
+
+
+def _models(name: str, models: object, network: nn.Module, weight: Tensor) -> Tensor:
+    models = checks.tensor(name, models, shape=(None, network.dim), like=weight).detach()
+    size = float(torch.linalg.vector_norm(models, dtype=torch.float64)) / math.sqrt(models.numel())
+    if not network.sigma_data / 3 <= size <= network.sigma_data * 3:
+        raise ValueError(
+            f"{name} must be centred and scaled to a root mean square near the network's sigma_data "
+            f"({network.sigma_data:.4g}), got {size:.4g}"
+        )
+    return models
+
+
+def levels(network: nn.Module, settings: dict) -> tuple[float, float]:
+    """Mean and standard deviation of log sigma."""
+    center, spread = settings["log_sigma"]
+    return center + math.log(network.sigma_data), spread
+
+
+def draw(
+    models: Tensor, count: int, log_sigma: tuple[float, float], generator: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Random models [B, d], lognormal levels [B, 1] and standard normal noise [B, d]."""
+    like = {"generator": generator, "dtype": models.dtype, "device": models.device}
+    x0 = models[torch.randint(len(models), (count,), generator=generator, device=models.device)]
+    sigma = torch.exp(log_sigma[0] + log_sigma[1] * torch.randn(count, 1, **like))
+    return x0, sigma, torch.randn(x0.shape, **like)
+
+
+def held_out_draws(
+    held_out: Tensor, log_sigma: tuple[float, float], settings: dict
+) -> list[tuple[Tensor, Tensor, Tensor]]:
+    """Batches of held-out models, levels and noise, the same at every entry so that the losses compare.
+
+    Each model as often as the others to within one; of more models than draws, a part spread evenly over them.
+    """
+    generator = torch.Generator(held_out.device).manual_seed(settings["seed"] + 1)
+    count = _HELD_OUT_BATCHES * settings["batch_size"]
+    _, sigma, noise = draw(held_out, count, log_sigma, generator)
+    x0 = held_out[torch.arange(count, device=held_out.device) * len(held_out) // count]
+    return list(zip(*(part.split(settings["batch_size"]) for part in (x0, sigma, noise)), strict=True))

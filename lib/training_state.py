@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import copy
-import hashlib
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from lib.checkpoints import read, write
+from lib.checkpoints import check_weights, fingerprint, match, read, write
 
 _PARTS = ("network", "average", "best")
 
@@ -53,6 +53,48 @@ class TrainingState:
 
     def save(self, path: str | Path, facts: dict) -> None:
         """Write the state and the facts that say which run it belongs to."""
+        write(path, self._tensors(), {"kind": "training", **facts})
+
+    def resume(self, path: str | Path, facts: dict) -> None:
+        """Take the state from a file of `save`; one that is refused changes nothing.
+
+        Raises:
+            ValueError: The file is corrupt, or its facts differ from those given (the message says which).
+        """
+        held, found = read(path, kind="training", name="checkpoint")
+        for name, value in facts.items():
+            if found.get(name) != value:
+                raise ValueError(
+                    f"checkpoint must belong to this run, but {path} was written with another {name}: "
+                    f"{_short(found.get(name))} there, {_short(value)} here"
+                )
+        expected = self._tensors()
+        if "history" in held:  # it grows
+            expected["history"] = expected["history"].new_empty(len(held["history"]) if held["history"].ndim else 0, 3)
+        try:
+            match("it", held, expected)
+            for part in _PARTS:
+                check_weights(f"its {part}", _below(held, part))
+            step, best_step, finished = held["counters"].tolist()
+            history = [(int(taken), loss, held_out) for taken, loss, held_out in held["history"].tolist()]
+            if step != (history[-1][0] if history else 0):
+                raise ValueError(f"it must end at its last entry, got step {step} and the entries {history[-1:]}")
+            generator = torch.Generator(self.generator.device)
+            generator.set_state(held["generator"])
+        except (ValueError, TypeError, RuntimeError) as error:
+            raise ValueError(f"checkpoint must be complete, but {path} is not: {error}") from error
+        for part in _PARTS:
+            getattr(self, part).load_state_dict(_below(held, part))
+        moments: dict[int, dict[str, Tensor]] = {}
+        for key, value in _below(held, "optimizer").items():
+            number, name = key.split(".")
+            moments.setdefault(int(number), {})[name] = value
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": moments})
+        self.generator, self.history = generator, history
+        self.step, self.best_step, self.finished = step, best_step, bool(finished)
+
+    def _tensors(self) -> dict[str, Tensor]:
+        """Everything as named tensors; Adam's moments are zero before the first step."""
         held = {
             "history": torch.tensor(self.history, dtype=torch.float64).view(-1, 3),
             "generator": self.generator.get_state(),
@@ -60,45 +102,24 @@ class TrainingState:
         }
         for part in _PARTS:
             held |= {f"{part}.{name}": value for name, value in getattr(self, part).state_dict().items()}
-        for number, moments in self.optimizer.state_dict()["state"].items():
+        for number, weight in enumerate(self.network.parameters()):
+            zero = torch.zeros_like(weight)
+            moments = self.optimizer.state.get(weight, {"step": torch.zeros(()), "exp_avg": zero, "exp_avg_sq": zero})
             held |= {f"optimizer.{number}.{name}": value for name, value in moments.items()}
-        write(path, held, {"kind": "training", **facts})
-
-    def resume(self, path: str | Path, facts: dict) -> None:
-        """Take the state from a file of `save`.
-
-        Raises:
-            ValueError: The file is corrupt, or its facts differ from those given (the message says which).
-        """
-        held, found = read(path, kind="training")
-        for name, value in facts.items():
-            if found.get(name) != value:
-                raise ValueError(
-                    f"checkpoint must belong to this run, but {path} was written with another {name}: "
-                    f"{_short(found.get(name))} there, {_short(value)} here"
-                )
-        try:
-            for part in _PARTS:
-                getattr(self, part).load_state_dict(_below(held, part))
-            moments: dict[int, dict[str, Tensor]] = {}
-            for key, value in _below(held, "optimizer").items():
-                number, name = key.split(".")
-                moments.setdefault(int(number), {})[name] = value
-            self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": moments})
-            self.generator.set_state(held["generator"])
-            self.step, self.best_step, self.finished = (int(value) for value in held["counters"])
-            self.history = [(int(step), loss, held_out) for step, loss, held_out in held["history"].tolist()]
-        except (KeyError, ValueError, RuntimeError, TypeError) as error:
-            raise ValueError(f"checkpoint must be complete, but {path} is not: {error}") from error
+        return held
 
 
-def fingerprint(*tensors: Tensor) -> str:
-    """A short hash of shapes and values, to recognize the data and the weights that a run started from."""
-    digest = hashlib.sha256()
-    for value in tensors:
-        digest.update(str((tuple(value.shape), value.dtype)).encode())
-        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:16]
+def run_facts(network: nn.Module, examples: Tensor, held_out: Tensor | None, settings: dict) -> dict:
+    """All that decides the outcome of a run, as JSON: a checkpoint goes on only where it is the same."""
+    facts = {
+        "network": network.config,
+        "weights": fingerprint(*network.state_dict().values()),
+        "examples": fingerprint(examples),
+        "held_out": None if held_out is None else fingerprint(held_out),
+        "device": examples.device.type,
+        **settings,
+    }
+    return json.loads(json.dumps(facts))
 
 
 def _below(held: dict[str, Tensor], part: str) -> dict[str, Tensor]:
