@@ -5,9 +5,11 @@ import dataclasses
 import pytest
 import torch
 
-from lib.scale import device, scale
+from lib.network import ResidualMLP, UNet
+from lib.scale import device, learning_scale, scale
 
 QUICK, FULL = scale("quick"), scale("full")
+LEARN_QUICK, LEARN_FULL = learning_scale("quick"), learning_scale("full")
 
 
 def test_default_is_quick_and_the_environment_chooses(monkeypatch):
@@ -58,6 +60,42 @@ def test_presets_are_frozen_and_grow():
     assert FULL.grid > QUICK.grid
     assert FULL.num_samples >= QUICK.num_samples
     assert set(QUICK.training_sizes) <= set(FULL.training_sizes)
+
+
+def test_learning_sizes_follow_the_same_choice(monkeypatch):
+    monkeypatch.delenv("COURSE_SCALE", raising=False)
+    assert learning_scale() is LEARN_QUICK
+    monkeypatch.setenv("COURSE_SCALE", "full")
+    assert learning_scale() is LEARN_FULL
+    assert [preset.name for preset in (LEARN_QUICK, LEARN_FULL)] == ["quick", "full"]
+    for name in ("huge", "", 3, ["quick"]):
+        with pytest.raises(ValueError, match=r"COURSE_SCALE must be one of \['full', 'quick'\], got "):
+            learning_scale(name)
+
+
+def test_learning_presets_are_frozen_and_grow():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        LEARN_QUICK.steps = 1
+    for field in dataclasses.fields(LEARN_QUICK)[1:]:
+        small, large = getattr(LEARN_QUICK, field.name), getattr(LEARN_FULL, field.name)
+        if isinstance(small, tuple):
+            assert list(small) == sorted(set(small))
+            assert list(large) == sorted(set(large))
+            assert len(small) <= len(large)
+            assert max(small) <= max(large)
+        else:
+            assert 0 < small <= large
+    assert LEARN_QUICK.dim == LEARN_FULL.dim
+    for name in ("sizes", "timing_sizes", "widths"):  # a curve at full goes through the points of quick
+        assert set(getattr(LEARN_QUICK, name)) <= set(getattr(LEARN_FULL, name))
+
+
+@pytest.mark.parametrize("preset", [LEARN_QUICK, LEARN_FULL], ids=lambda p: p.name)
+def test_networks_of_the_learning_presets_can_be_built(preset):
+    with torch.device("meta"):
+        UNet((preset.image_grid, preset.image_grid), channels=preset.image_channels)
+        for width in (*preset.widths, preset.wave_width):
+            ResidualMLP(preset.dim, width=width)
 
 
 def test_device_follows_the_environment(monkeypatch):
