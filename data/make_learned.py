@@ -1,6 +1,6 @@
 """Make data/learned_quick.npz (or learned_full.npz): learned priors at several N, and what DPS returns with them.
 
-    COURSE_SCALE=full python data/make_learned.py [--samples 64] [--levels 200] [--parts FOLDER]
+    COURSE_SCALE=full python data/make_learned.py [--samples 64] [--levels 200] [--steps 10000] [--parts FOLDER]
 
 Run from the root of the repository. One network is trained for each N; each draws from its prior and then samples the
 posterior of four truths: three fresh draws of the population, and a faulted stack of layers from outside it. The
@@ -37,13 +37,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--samples", type=int, default=sizes.wave_samples)
     parser.add_argument("--levels", type=int, default=preset.num_levels)
+    parser.add_argument("--steps", type=int, default=sizes.wave_steps)
     parser.add_argument("--parts", type=Path, default=DATA.parent / "_build" / "learned")
     options = parser.parse_args()
     git = ["git", "-C", str(DATA.parent)]
     commit = subprocess.check_output([*git, "rev-parse", "--short", "HEAD"], text=True).strip()
     if subprocess.check_output([*git, "status", "--porcelain", "lib", __file__], text=True).strip():
         commit += f"+{time.time():.0f}"  # changed code: parts of another run must not be reused
-    folder = options.parts / f"{preset.name}_{options.samples}_{options.levels}_{commit}"
+    folder = options.parts / f"{preset.name}_{options.samples}_{options.levels}_{options.steps}_{commit}"
     folder.mkdir(parents=True, exist_ok=True)
 
     problems = [waveform_problem(preset, seed=seed, device=dev) for seed in TRUTH_SEEDS]
@@ -73,7 +74,7 @@ def main():
     for n in sizes.wave_sizes:
         network = ResidualMLP(preset.num_modes, width=sizes.wave_width).to(dev)
         checkpoint = folder / f"network_{n}.safetensors"
-        networks[n] = fit(network, examples[:n], steps=sizes.wave_steps, checkpoint=checkpoint).network
+        networks[n] = fit(network, examples[:n], steps=options.steps, checkpoint=checkpoint).network
         priors[n] = sample(networks[n], sigmas, (NUM_PRIOR, preset.num_modes), generator=seeded())
     networks["population"] = lambda x, sigma: x / (1 + sigma**2)
 
@@ -94,7 +95,7 @@ def main():
     made |= {"preset": preset.name, "levels": options.levels, "seed": SAMPLER_SEED, "commit": commit}
     made |= {"device": torch.cuda.get_device_name(dev) if dev.type == "cuda" else "CPU"}
     made |= {"command": f"COURSE_SCALE={preset.name} python data/make_learned.py "
-                        f"--samples {options.samples} --levels {options.levels}"}  # fmt: skip
+                        f"--samples {options.samples} --levels {options.levels} --steps {options.steps}"}  # fmt: skip
     np.savez_compressed(DATA / f"learned_{preset.name}.npz", **made)
     print(f"{len(runs)} runs of {options.samples} samples in {time.perf_counter() - start:.0f} s")
 

@@ -110,7 +110,8 @@ class MemorizationRate:
     Attributes:
         rate: Share of samples below the threshold.
         null_rate: The same for fresh draws from the population, never trained on.
-        interval: 95 % bootstrap interval of rate minus null_rate.
+        interval: 95 % bootstrap interval of rate minus null_rate; from shares (k + 1/2) / (n + 1), so that it keeps a
+            width where no sample or every sample copies.
         rule: Name of the rule.
         threshold: Ratio below which a point counts as a copy.
         num_samples: Number of samples.
@@ -171,7 +172,8 @@ def memorization_rate(
     k = 2 if rule == "d1/d2" else min(50, len(examples))
     copied = (nearest_ratio(samples, examples, k) < threshold).double()
     null = (nearest_ratio(fresh, examples, k) < threshold).double()
-    # Resampling 0/1 outcomes with replacement is a binomial draw at the observed share.
+    # Resampling 0/1 outcomes with replacement is a binomial draw at the observed share; moved half an outcome towards
+    # the middle, or no copies among few samples would claim an interval of width 0.
     differences = _resampled(copied, generator) - _resampled(null, generator)
     low, high = (float(torch.quantile(differences, level)) for level in (0.025, 0.975))
     return MemorizationRate(
@@ -181,4 +183,5 @@ def memorization_rate(
 
 def _resampled(outcomes: Tensor, generator: torch.Generator | None) -> Tensor:
     total = torch.full((_NUM_BOOTSTRAP,), float(len(outcomes)), dtype=torch.float64, device=outcomes.device)
-    return torch.binomial(total, outcomes.mean().expand_as(total).contiguous(), generator=generator) / len(outcomes)
+    share = (outcomes.sum() + 0.5) / (len(outcomes) + 1)
+    return torch.binomial(total, share.expand_as(total).contiguous(), generator=generator) / len(outcomes)

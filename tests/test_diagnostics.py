@@ -154,6 +154,20 @@ def test_interval_covers_the_true_difference():
     assert 0.88 <= hits / 200 <= 0.99
 
 
+def test_no_copies_among_few_samples_still_leave_an_interval_of_some_width():
+    examples = torch.eye(8, dtype=torch.float64)
+    far = 10 * torch.ones(20, 8, dtype=torch.float64)
+    none, every = (
+        memorization_rate(samples, examples, far, generator=torch.Generator().manual_seed(0))
+        for samples in (far, examples.repeat(4, 1))
+    )
+    assert none.rate == none.null_rate == 0
+    assert none.interval[0] < -0.01
+    assert none.interval[1] > 0.01
+    assert every.rate == 1
+    assert 0.8 < every.interval[0] < 0.99
+
+
 def test_generator_fixes_the_interval_and_inputs_stay():
     samples, examples, fresh = (randn(40, 2, seed=s) for s in range(3))
     before = samples.clone(), examples.clone(), fresh.clone()
