@@ -67,7 +67,7 @@ def fit(
     Source: Karras et al. (2022), eq. (8) and table 1; Vincent (2011).
 
     Args:
-        network: A `lib.network.Denoiser`; it trains in its own dtype and on its own device.
+        network: A `lib.network.Denoiser`; all its weights train, in its own dtype and on its own device.
         examples: Training set, [N, d], centred, with a root mean square near network.sigma_data.
         steps: Adam steps.
         batch_size: Draws a step, with replacement: it may exceed N.

@@ -236,12 +236,13 @@ def test_what_a_callback_does_to_its_network_stays_there():
 
 def test_held_out_models_are_drawn_evenly():
     settings = {"batch_size": 16, "seed": 0}
-    for size in (1, 3, 100, 128, 200):
+    for size in (1, 3, 100, 128, 200, 5000):  # of more models than draws, not only the first
         held_out = torch.arange(float(size))[:, None].expand(size, D)
         draws = held_out_draws(held_out, (0.0, 1.0), settings)
         assert [batch[0].shape for batch in draws] == [(16, D)] * 8
         counts = torch.bincount(torch.cat([batch[0][:, 0] for batch in draws]).long(), minlength=size)
         assert int(counts.max() - counts.min()) <= 1
+        assert float(torch.cat([batch[0] for batch in draws]).mean()) == pytest.approx((size - 1) / 2, rel=0.02)
     sigma = torch.cat([batch[1] for batch in held_out_draws(OTHERS, (0.5, 1.2), {"batch_size": 500, "seed": 0})])
     assert float(sigma.log().mean()) == pytest.approx(0.5, abs=0.1)
     assert float(sigma.log().std()) == pytest.approx(1.2, rel=0.05)

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from lib.checkpoints import read, write
-from lib.network import ResidualMLP, UNet, fit, save_network
+from lib.network import ResidualMLP, UNet, fit, load_network, save_network
 from lib.training_state import TrainingState, run_facts
 
 MODELS = torch.randn(40, 4, generator=torch.Generator().manual_seed(0))
@@ -138,6 +138,28 @@ def test_a_finished_run_is_read_not_trained_again(tmp_path, options, request):
 def test_a_checkpoint_changes_nothing_in_the_result(tmp_path):
     assert equal(train(tmp_path / "run", held_out=HELD_OUT), train(held_out=HELD_OUT))
     assert os.listdir(tmp_path) == ["run"]
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+@pytest.mark.parametrize("build", [ResidualMLP, lambda dim, **options: UNet((2, 2), channels=8, levels=1)])
+def test_a_gpu_trains_resumes_and_keeps_its_generators(tmp_path, precision, build):
+    torch.cuda.manual_seed_all(7)
+    before = torch.cuda.get_rng_state()
+    network = build(4, width=8).cuda()
+    options = {"network": network, "examples": EXAMPLES.cuda(), "held_out": HELD_OUT.cuda(), "precision": precision}
+    with pytest.raises(Killed):
+        train(tmp_path / "run", kill_at=30, **options)
+    whole, resumed = train(**options), train(tmp_path / "run", **options)
+    assert torch.equal(torch.cuda.get_rng_state(), before)
+    torch.testing.assert_close(resumed.held_out_loss, whole.held_out_loss, rtol=1e-3, atol=0)
+    assert float(whole.loss[-1]) < float(whole.loss[0])
+    save_network(resumed.network, tmp_path / "net")
+    x = HELD_OUT.cuda()
+    torch.testing.assert_close(load_network(tmp_path / "net")(HELD_OUT, 0.5), resumed.network(x, 0.5).cpu(), rtol=1e-3,
+                               atol=1e-4)  # fmt: skip
+    with pytest.raises(ValueError, match="was written with another device: 'cuda' there, 'cpu' here|another precision"):
+        train(tmp_path / "run", held_out=HELD_OUT, network=network.cpu())
 
 
 def test_a_callback_may_change_the_folder(tmp_path, monkeypatch):
@@ -284,6 +306,7 @@ def test_a_state_comes_back_whole_even_before_its_first_step(tmp_path):
     assert contents(other) != contents(state)
     other.resume(tmp_path / "a", facts)
     assert contents(other) == contents(state)
+    assert not any(bool(value.any()) for moments in other.optimizer.state.values() for value in moments.values())
 
 
 def test_facts_of_a_run_survive_a_file(tmp_path):
