@@ -6,7 +6,7 @@ Run from the root of the repository. One network is trained for each N; each dra
 posterior of four truths: three fresh draws of the population, and a faulted stack of layers from outside it. The
 population prior N(0, I) goes through the same runs: its samples are the null of the posterior rates. Each finished run
 is kept in FOLDER (by default _build/learned), so that a command that was stopped goes on where it was. At quick scale:
-about ten minutes on one core.
+24 minutes on one core of a busy machine.
 """
 
 import argparse
