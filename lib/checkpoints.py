@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import tempfile
@@ -64,3 +65,19 @@ def read(path: str | Path, *, kind: str) -> tuple[dict[str, Tensor], dict]:
     if metadata.get("format") != _FORMAT or not isinstance(facts, dict) or facts.get("kind") != kind:
         raise ValueError(f"path must be a file of kind {kind!r} written by this package, but {path} is not")
     return tensors, facts
+
+
+def digest(**tensors: Tensor) -> str:
+    """A short hash of names, shapes, dtypes and values: the data that a file belongs to."""
+    data = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    return hashlib.sha256(safetensors.torch.save(data)).hexdigest()[:16]
+
+
+def same_run(path: str | Path, found: dict, facts: dict) -> None:
+    """Refuse a file whose facts differ from those wanted (ValueError, which names the first of them)."""
+    for name, value in facts.items():
+        if found.get(name) != value:
+            raise ValueError(
+                f"checkpoint must belong to this run, but {path} was written with another {name}: "
+                f"{found.get(name)!r:.60} there, {value!r:.60} here"
+            )
