@@ -74,23 +74,25 @@ class Problem:
         """The tangents at z [n, d]; at a low rank the `numbers` of their examples choose the random directions."""
         options = {"max_rows": self.max_rows, "num_data": len(self.d_obs)}
         ratio = self.bandwidth / self.noise_std
-        if self.rank is None:
-            values, slopes = jacobians(self.forward, z, **options)
-            scaled = ratio * slopes.detach().double()
-            self._refuse_overflow(values, scaled)
-            return whole(values.detach().double(), scaled)
-        start = torch.stack([self._start(number) for number in numbers])
-        values, left, s, axes = leading(self.forward, z, start, self.rank, **options)
-        self._refuse_overflow(values, ratio * s)
-        return SpectralTangent(values.detach().double(), ratio * s[:, None] * left, (ratio * s).square(), axes)
-
-    def _refuse_overflow(self, values: Tensor, scaled: Tensor) -> None:
-        size = torch.linalg.vector_norm(self.residual(values)).square() + torch.linalg.vector_norm(scaled).square()
-        if not bool(torch.isfinite(size)):
+        try:
+            if self.rank is None:
+                values, slopes = jacobians(self.forward, z, **options)
+                tangent = whole(values.detach().double(), slopes.detach().double(), ratio)
+            else:
+                start = torch.stack([self._start(number) for number in numbers])
+                values, left, s, axes = leading(self.forward, z, start, self.rank, **options)
+                s = ratio * s
+                tangent = SpectralTangent(values.detach().double(), s[:, None] * left, s.square(), axes)
+                if not bool(torch.isfinite(tangent.squares).all()):
+                    raise OverflowError
+            if not bool(torch.isfinite(torch.linalg.vector_norm(self.residual(values)).square())):
+                raise OverflowError
+        except OverflowError:
             raise ValueError(
                 f"noise_std must not be so small that (d_obs - F)^2 / noise_std^2 or (bandwidth J)^2 / noise_std^2 "
                 f"overflows, got {self.noise_std}"
-            )
+            ) from None
+        return tangent
 
     def _start(self, number: int) -> Tensor:
         generator = torch.Generator(self.examples.device).manual_seed(self.seed + number)

@@ -16,23 +16,25 @@ class DenseTangent:
 
     Attributes:
         values: F(z), [n, m].
-        matrix: A, [n, m, d].
+        slopes: J(z), [n, m, d].
+        ratio: bandwidth / noise_std.
         precision: I + A^T A, [n, d, d].
         lower: L, [n, d, d].
     """
 
     values: Tensor
-    matrix: Tensor
+    slopes: Tensor
+    ratio: float
     precision: Tensor
     lower: Tensor
 
     def apply(self, step: Tensor) -> Tensor:
         """A times steps [n, d] in bandwidths, [n, m]."""
-        return (self.matrix @ step[..., None])[..., 0]
+        return self.ratio * (self.slopes @ step[..., None])[..., 0]
 
     def best_step(self, residual: Tensor) -> Tensor:
         """The c [n, d] that minimizes |r - A c|^2 + |c|^2: (I + A^T A)^-1 A^T r."""
-        return torch.cholesky_solve(self.matrix.mT @ residual[..., None], self.lower)[..., 0]
+        return torch.cholesky_solve(self.ratio * (self.slopes.mT @ residual[..., None]), self.lower)[..., 0]
 
     @property
     def log_det(self) -> Tensor:
@@ -81,14 +83,21 @@ class SpectralTangent:
         return {"axes": self.axes, "variances": variances, "rest": rest}
 
 
-def whole(values: Tensor, matrix: Tensor) -> DenseTangent | SpectralTangent:
-    """The tangent of values [n, m] and a full A [n, m, d], both float64, by the cheapest way that is accurate."""
-    if matrix.shape[1] >= matrix.shape[2]:
-        gram = matrix.mT @ matrix
-        diagonal = gram.diagonal(dim1=1, dim2=2)
+def whole(values: Tensor, slopes: Tensor, ratio: float) -> DenseTangent | SpectralTangent:
+    """The tangent of F [n, m] and a full J [n, m, d], both float64, by the cheapest way that is accurate.
+
+    Raises:
+        OverflowError: (ratio J)^2 overflows.
+    """
+    if slopes.shape[1] >= slopes.shape[2]:
+        precision = torch.bmm(slopes.mT, slopes).mul_(ratio**2)
+        diagonal = precision.diagonal(dim1=1, dim2=2)
         if bool(diagonal.sum(1).max() < _GRAM):
             diagonal += 1
-            return DenseTangent(values, matrix, gram, torch.linalg.cholesky(gram))
+            return DenseTangent(values, slopes, ratio, precision, torch.linalg.cholesky(precision))
     # (Forming A^T A would drown the 1 of the prior where the data are precise.)
+    matrix = ratio * slopes
+    if not bool(torch.isfinite(torch.linalg.vector_norm(matrix).square())):
+        raise OverflowError
     left, s, right = torch.linalg.svd(matrix, full_matrices=False)
     return SpectralTangent(values, left * s[:, None], s.square(), right.mT)
