@@ -42,7 +42,7 @@ def low_rank_jacobian(
         max_rows: Rows of one forward-mode call; a reverse-mode call, which keeps its history, has an eighth of them.
 
     Returns:
-        U [m, k], S [k] falling, Vh [k, d], in x's dtype: J is near U diag(S) Vh.
+        U [m, k], S [k] falling and Vh [k, d] in x's dtype, with J near U diag(S) Vh.
 
     Raises:
         TypeError, ValueError: As `jacobian`; a rank above min(d, m), counts that are not whole or too small.

@@ -213,8 +213,13 @@ def test_low_rank_posterior_is_the_dense_one_up_to_what_is_dropped():
             assert float(error) == pytest.approx(float(b**2 * squares[k] / (1 + squares[k])), rel=1e-3)
             gap = (torch.logdet(cut.covariances[n]) - torch.logdet(full.covariances[n])) / 2
             assert float(gap) == pytest.approx(float(torch.log1p(squares[k:]).sum() / 2), rel=1e-3)
-    cut = linearized_posterior(examples, b, forward, y, g, 100)
-    torch.testing.assert_close(cut.log_weights, full.log_weights, atol=1e-3, rtol=0)
+    cut, logs = linearized_posterior(examples, b, forward, y, g, 100), []
+    for x in examples:
+        slope = jacobian(forward, x)
+        noisy = g**2 * torch.eye(160, dtype=torch.float64) + b**2 * slope @ slope.T
+        logs.append(MultivariateNormal(forward(x[None])[0], noisy).log_prob(y))
+    for mix in (cut, full):
+        torch.testing.assert_close(mix.log_weights, torch.log_softmax(torch.stack(logs), 0), atol=1e-3, rtol=0)
     torch.testing.assert_close(cut.means, full.means, atol=1e-2 * b, rtol=0)
 
 
@@ -264,6 +269,15 @@ def test_precise_data_take_another_way_to_the_same_numbers(noise):
     torch.testing.assert_close(mix.covariances[0], exact, rtol=1e-5, atol=0)
     expected = examples + (y - examples @ matrix.T) @ matrix @ exact / noise**2
     torch.testing.assert_close(mix.means, expected, rtol=1e-6, atol=1e-6)
+
+
+def test_a_weak_direction_beside_a_strong_one_keeps_its_variance():
+    # s = 1e9 and 1: the sum of their squares has no digits left for the weaker one.
+    left, right = (torch.linalg.qr(randn(n, 2, seed=n)).Q for n in (3, 2))
+    matrix = left * torch.tensor([1.0, 1e-9], dtype=torch.float64) @ right.T
+    mix = linearized_posterior(randn(2, 2), 1.0, linear_map(matrix), randn(3), 1e-9)
+    variances = torch.linalg.eigvalsh(mix.covariances)
+    torch.testing.assert_close(variances[:, 1], torch.full((2,), 0.5).double(), rtol=1e-6, atol=0)
 
 
 @pytest.mark.parametrize("rank", [0, -1, 2.5])

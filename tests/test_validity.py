@@ -112,6 +112,14 @@ def test_one_component_has_no_rival():
     assert found.valid.tolist() == [True]
 
 
+def test_two_rivals_of_equal_weight_allow_no_error_of_the_log_likelihood():
+    examples = torch.tensor([[0.5], [-0.5]], dtype=torch.float64)
+    found = report(examples, 0.01, stylized_1d, torch.zeros(1).double(), 0.3)
+    assert found.pull.max() < 0.1
+    assert found.gap < 1e-12
+    assert not found.valid.any()
+
+
 def test_single_precision_agrees():
     arguments = randn(5, 2), 0.3, stylized_2d, torch.tensor([0.4, 0.1], dtype=torch.float64), 0.3
     double = report(*arguments)
