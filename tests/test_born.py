@@ -157,3 +157,31 @@ def test_refuses_bad_perturbations():
         BORN(torch.ones(1, 20, 20, dtype=torch.int64))
     with pytest.raises(ValueError, match="perturbation must be finite, got 400 NaN"):
         BORN(BACKGROUND[None] * float("nan"))
+
+
+@pytest.mark.slow
+def test_an_image_of_a_thousand_pixels_has_the_posterior_of_dense_algebra():
+    """A low-rank posterior against the covariance of the data, 960 x 960, and all columns of the operator."""
+    shape, settings = (32, 32), {"grid_spacing": 50.0, "dt": 0.005, "nt": 120, "peak_freq": 3.5, "max_vel": 4000.0}
+    survey = Acquisition.surface(shape, num_shots=1, num_receivers=8, **settings)
+    background = torch.linspace(1800, 3000, 32, dtype=torch.float64)[:, None].expand(shape)
+    image = VelocityForward(lambda x: x.reshape(-1, *shape), BornForward(survey, background))
+    examples, bandwidth = 300 * randn(3, 1024), 300.0  # m/s
+    clean = image(300 * randn(1, 1024, seed=1))[0]
+    noise_std = float(8 * clean.std())
+    d_obs = add_noise(clean, noise_std, generator=torch.Generator().manual_seed(2))
+    mix = linearized_posterior(
+        examples, bandwidth, image, d_obs, noise_std, 40, generator=torch.Generator().manual_seed(3)
+    )
+    matrix = jacobian(image, torch.zeros(1024, dtype=torch.float64))
+    noisy = noise_std**2 * torch.eye(960, dtype=torch.float64) + bandwidth**2 * matrix @ matrix.T
+    logs = MultivariateNormal(examples @ matrix.T, noisy).log_prob(d_obs)
+    assert mix.weights.max() < 0.99
+    assert total_variation(mix.weights, torch.softmax(logs, 0)) < 1e-6
+    gain = bandwidth**2 * matrix.T @ torch.linalg.inv(noisy)  # by way of the data, not of the parameters
+    torch.testing.assert_close(
+        mix.means, examples + (d_obs - examples @ matrix.T) @ gain.T, rtol=0, atol=1e-3 * bandwidth
+    )
+    covariance = bandwidth**2 * (torch.eye(1024, dtype=torch.float64) - gain @ matrix)
+    error = torch.linalg.matrix_norm(mix.covariances - covariance, 2)
+    assert error.max() < 1e-6 * bandwidth**2
