@@ -36,7 +36,7 @@ def relinearized_posterior(
     """Posterior under a memorized prior of bandwidth b, each component linearized at its own mode.
 
     The component of example n has the mode z_n = argmin phi_n, found from x_n by Gauss-Newton steps that are halved
-    until they lower phi_n enough:
+    until `forward` accepts the place and phi_n is enough lower:
 
     phi_n(z) = |d_obs - F(z)|^2 / (2 gamma^2) + |z - x_n|^2 / (2 b^2),
     Sigma_n = (I / b^2 + J(z_n)^T J(z_n) / gamma^2)^-1,  mu_n = z_n,
@@ -71,8 +71,7 @@ def relinearized_posterior(
             stays where it stopped, with the true phi_n and the curvature of that place.
 
     Raises:
-        TypeError, ValueError, FileNotFoundError: As `linearized_posterior`; a tolerance that is not positive; a step
-            to where `forward` refuses to compute.
+        TypeError, ValueError, FileNotFoundError: As `linearized_posterior`; a tolerance that is not positive.
     """
     problem = Problem.checked(examples, bandwidth, forward, d_obs, noise_std, rank, max_rows, generator)
     settings = {
@@ -133,16 +132,30 @@ def _descend(problem: Problem, x: Tensor, z: Tensor, parts: dict[str, Tensor], h
         if len(pending) == 0:
             break
         trial = z[pending] + (length[pending, None] * step[pending]).to(z.dtype)
-        with torch.no_grad():
-            rows = trial.split(problem.max_rows)
-            values = torch.cat([checks.apply_forward(problem.forward, r, num_data=len(problem.d_obs)) for r in rows])
+        values = _tried(problem, trial)
         misfits = problem.residual(values).square().sum(1)
         rounding = torch.finfo(z.dtype).eps * (values.double().norm(dim=1) / problem.noise_std) * misfits.sqrt()
+        rounding = rounding.nan_to_num(0.0, 0.0)  # of a place that F refuses
         limit = here[pending] - _DESCENT * length[pending] * slope[pending] + rounding
         lower = _objective(problem, misfits, trial, x[pending]) <= limit
         z[pending[lower]], moved[pending[lower]] = trial[lower], True
         length[pending] /= 2
     return z, moved
+
+
+def _tried(problem: Problem, trial: Tensor) -> Tensor:
+    """F at trial points [n, d]; infinite where F refuses to compute, beyond the speeds of a survey perhaps."""
+    values = []
+    with torch.no_grad():
+        for rows in trial.split(problem.max_rows):
+            try:
+                values.append(checks.apply_forward(problem.forward, rows, num_data=len(problem.d_obs)))
+            except ValueError:
+                if len(rows) == 1:
+                    values.append(problem.d_obs.new_full((1, len(problem.d_obs)), torch.inf))
+                else:
+                    values += [_tried(problem, row[None]) for row in rows]
+    return torch.cat(values)
 
 
 def _objective(problem: Problem, misfits: Tensor, z: Tensor, x: Tensor) -> Tensor:

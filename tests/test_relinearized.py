@@ -111,6 +111,36 @@ def test_steps_are_halved_where_gauss_newton_alone_would_run_away():
     torch.testing.assert_close(mix.means, torch.zeros(4, 1).double(), rtol=0, atol=1e-4)
 
 
+def test_a_place_that_the_map_refuses_is_not_taken():
+    refused = []
+
+    def bounded(x):
+        if x.detach().abs().max() > 3.5:  # a step from the flat middle of the cubic would go to 10
+            refused.append(x)
+            raise ValueError("x must lie in [-3.5, 3.5]")
+        return stylized_1d(x)
+
+    examples = torch.tensor([[0.0], [2.5], [0.1]], dtype=torch.float64)
+    arguments = torch.tensor([10.0], dtype=torch.float64), 0.1
+    found = relinearized_posterior(examples, 5.0, bounded, *arguments)
+    assert refused
+    free = relinearized_posterior(examples, 5.0, stylized_1d, *arguments)
+    torch.testing.assert_close(found.means, free.means, rtol=0, atol=1e-4)
+    torch.testing.assert_close(found.log_weights, free.log_weights, rtol=0, atol=1e-3)
+
+
+def test_low_rank_agrees_where_nothing_is_dropped_that_the_data_see():
+    examples, matrix = 0.1 * randn(4, 60), randn(40, 60, seed=1) * 0.7 ** torch.arange(60)
+    forward = lambda x: torch.sin(x @ matrix.T) + (x @ matrix.T) ** 2 / 5  # noqa: E731
+    d_obs = forward(0.1 * randn(1, 60, seed=2))[0] + 0.05 * randn(40, seed=3)
+    whole = relinearized_posterior(examples, 0.1, forward, d_obs, 0.05)
+    cut = relinearized_posterior(examples, 0.1, forward, d_obs, 0.05, 30, generator=torch.Generator().manual_seed(0))
+    assert total_variation(whole.weights, cut.weights) < 1e-3
+    torch.testing.assert_close(whole.means, cut.means, rtol=0, atol=1e-4)
+    plain = linearized_posterior(examples, 0.1, forward, d_obs, 0.05)
+    assert (plain.means - whole.means).abs().max() > 0.01
+
+
 def test_what_does_not_arrive_is_said_and_keeps_its_true_objective():
     examples = torch.tensor([[0.0], [3.0]], dtype=torch.float64)
     d_obs, b, g = torch.zeros(1).double(), 1.0, 0.1
