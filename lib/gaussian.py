@@ -134,20 +134,18 @@ class GaussianMixture:
         along = torch.einsum("nde,bnd->bne", self._axes, offsets.double())
         return along, None if self._rest is None else offsets - torch.einsum("nde,bne->bnd", self._axes, along)
 
-    def _log_joint(self, x: Tensor, added: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """log [w_n N(x; mu_n, Sigma_n + added I)] [B, N] and E[x_0 | x] - mu_n of each component, [B, N, d]."""
+    def _log_joint(self, x: Tensor, added: Tensor) -> tuple[Tensor, tuple, tuple]:
+        """log [w_n N(x; mu_n, Sigma_n + added I)] [B, N]; offsets along and across the axes, and their variances."""
         along, across = self._split(x[:, None].double() - self.means)
-        variances = self._variances + added.double()[:, :, None]
+        variances, rest = self._variances + added.double()[:, :, None], None
         quadratic, log_det = (along.square() / variances).sum(-1), variances.log().sum(-1)
-        pulled = torch.einsum("nde,bne->bnd", self._axes, along * self._variances / variances)
         if across is not None:
             rest = self._rest + added.double()
             quadratic = quadratic + across.square().sum(-1) / rest
             log_det = log_det + (x.shape[1] - self._axes.shape[2]) * rest.log()
-            pulled = pulled + across * (self._rest / rest)[..., None]
         # A distance that overflows would leave inf - inf behind; at the clamp every weight is zero or undecided anyway.
         quadratic = quadratic.clamp_max(1e300) + x.shape[1] * math.log(2 * math.pi)
-        return self.log_weights - 0.5 * (quadratic + log_det), pulled
+        return self.log_weights - 0.5 * (quadratic + log_det), (along, across), (variances, rest)
 
     def log_prob(self, x: Tensor) -> Tensor:
         """Log-density at x [B, d], [B]."""
@@ -194,5 +192,8 @@ class GaussianMixture:
             Denoised points, [B, d].
         """
         x = checks.tensor("x", x, shape=(None, self.means.shape[1]), like=self.means)
-        log_joint, pulled = self._log_joint(x, checks.noise_level(sigma, x).square())
+        log_joint, (along, across), (variances, rest) = self._log_joint(x, checks.noise_level(sigma, x).square())
+        pulled = torch.einsum("nde,bne->bnd", self._axes, along * self._variances / variances)
+        if across is not None:
+            pulled = pulled + across * (self._rest / rest)[..., None]
         return torch.einsum("bn,bnd->bd", torch.softmax(log_joint, 1), self.means + pulled).to(x.dtype)
