@@ -10,6 +10,7 @@ from torch import Tensor
 from lib import checks
 from lib.checks import Forward
 
+_SOLVER_ROWS = 256  # a row of a solver holds the wavefields of all its shots
 _NOT_DIFFERENTIABLE = "forward must be differentiable, its output does not depend on x as far as autograd sees"
 
 
@@ -51,7 +52,7 @@ def push(
         forward: Batched map [B, d] -> [B, m].
         x: Points, [n, d].
         tangents: Directions, [n, q, d].
-        max_rows: Rows of one call of `forward`; bounds the memory.
+        max_rows: Rows of one call of `forward`, of a solver never more than 256; bounds the memory.
         num_data: m, checked if given.
 
     Returns:
@@ -62,7 +63,7 @@ def push(
         return shared
     n, q, _ = tangents.shape
     values, derivatives = None, None
-    for point, column in _pairs(tangents, max_rows):
+    for point, column in _pairs(tangents, min(max_rows, _SOLVER_ROWS)):
         data, derivative = jvp(forward, x[point], tangents[point, column], num_data=num_data)
         _same_rows(data.detach(), point)
         if derivatives is None:

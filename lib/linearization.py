@@ -16,7 +16,7 @@ from lib.tangents import DenseTangent, SpectralTangent, whole
 Tangent = DenseTangent | SpectralTangent
 
 _OVERSAMPLING = 10
-_MOST_ROWS, _MOST_NUMBERS = 1024, 2**23  # of one call, where the caller sets no limit
+_MOST_ROWS, _MOST_NUMBERS = 2048, 2**23  # of one call, where the caller sets no limit
 
 
 @dataclass(frozen=True)

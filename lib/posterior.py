@@ -88,7 +88,7 @@ def linearized_posterior(
         d_obs: Observed data, [m].
         noise_std: Standard deviation gamma of the noise in each datum, positive.
         rank: Singular directions of each J_n to keep, at most d; None, or as many as d or m, keeps all.
-        max_rows: Rows of one call of `forward`; None: at most 1024, fewer where there are many data (2^23 numbers).
+        max_rows: Rows of one call of `forward`; None: at most 2048, fewer where there are many data (2^23 numbers).
         generator: Source of the random directions of a low rank.
         checkpoint: File to write while it computes; if it exists, the computation goes on from it.
 
