@@ -17,7 +17,7 @@ ROWS = [
     ["acquisition"],
     ["forward", "velocity", "seismic"],
     ["training_state", "training_input"],
-    ["guidance", "training"],
+    ["guidance", "reverse", "training"],
     ["posterior", "samplers", "network"],
     ["inversion", "scale", "plotting"],
     ["problem", "own_models"],
