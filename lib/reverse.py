@@ -37,7 +37,8 @@ class Extrapolation:
 
     def select(self, rows: Tensor) -> None:
         """Keep the memory of these rows: for samplers that kill and copy their states."""
-        self._before = self._before[rows]
+        if self._before is not None:
+            self._before = self._before[rows]
 
 
 def transition(x: Tensor, x0: Tensor, sigma: Tensor, following: Tensor) -> tuple[Tensor, Tensor]:

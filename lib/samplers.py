@@ -9,8 +9,14 @@ from torch import Tensor
 
 from lib import checks
 from lib.checks import Denoiser, Forward
+from lib.daps import daps
 from lib.guidance import denoise_and_gradient, likelihood_step, normalized_step
+from lib.league import pigdm, tmpd
+from lib.mcmc import Chains, mcmc
 from lib.reverse import Callback, denoised, guided, reverse_process
+from lib.smc import twisted_smc
+
+__all__ = ["Chains", "daps", "dps", "mcmc", "pigdm", "sample", "tmpd", "twisted_smc"]
 
 
 def sample(

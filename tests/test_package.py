@@ -11,13 +11,14 @@ FILES = sorted((Path(__file__).parent.parent / "lib").glob("*.py"))
 # Split rooms sit just above the module that shows their names.
 ROWS = [
     ["checks"],
-    ["gaussian", "checkpoints", "layers"],
+    ["gaussian", "checkpoints", "layers", "calibration", "convergence", "transport"],
     ["mixture", "jacobian", "schedule", "diagnostics"],
     ["geology", "loaders"],
     ["acquisition"],
     ["forward", "velocity", "seismic"],
     ["training_state", "training_input"],
-    ["guidance", "reverse", "training"],
+    ["guidance", "reverse", "tangent", "hamiltonian", "training"],
+    ["daps", "league", "mcmc", "smc"],
     ["posterior", "samplers", "network"],
     ["inversion", "scale", "plotting"],
     ["problem", "own_models"],
