@@ -73,10 +73,14 @@ class WhitenedPosterior:
         """The same at first states, with a map or a prior of the wrong shape refused (TypeError, ValueError)."""
         x = self.to_model(z)
         checks.apply_forward(self._forward, x, num_data=len(self._d_obs))
-        density = self._log_prior(x)
+        density = self._log_prior(x.requires_grad_())
         if not isinstance(density, Tensor) or density.shape != (len(x),):
             found = list(density.shape) if isinstance(density, Tensor) else type(density).__name__
             raise ValueError(f"log_prior must map a batch [B, d] to [B], it mapped {list(x.shape)} to {found}")
+        if not density.requires_grad:
+            raise ValueError(
+                "log_prior must be differentiable, its output does not depend on x as far as autograd sees"
+            )
         energy, slope = self(z)
         if not bool(torch.isfinite(energy).all()):
             raise ValueError(f"starts must have a finite posterior density, got potentials {energy.tolist()}")
