@@ -34,9 +34,9 @@ def daps(
     At level sigma: x_0^ is the end of the probability flow from x; x_0 is drawn by Langevin steps from
     N(x_0; x_0^, r^2 I) N(d_obs; F(x_0), noise_std^2 I); the next state is x_0 + s e with fresh noise e at level s.
     So x may move far between two levels, and guidance never passes through the denoiser: under a memorized prior it
-    does not die. Exact where x_0 given x is N(x_0^, r^2 I); it is never quite, and what the samples are biased by is
-    that guess: in our linear tests the means by up to .1 posterior standard deviations under N(0, I) and by up to .4
-    under prior variances from .05 to 4, the variances by up to 10 and 15 %.
+    does not die. Exact where x_0 given x is N(x_0^, r^2 I), which it never quite is. In the linear test
+    (tests/test_exact_reference.py) the means are off by up to .05 posterior standard deviations under N(0, I), by .1
+    under prior variances from .05 to 4, the variances by 6 and 12 %; by more where the data are weak.
 
     Source: Zhang et al. (2024), algorithm 1, with r = sigma as they choose. Ours is the length h of the Langevin steps:
     `step_share` over the largest curvature met at this level, 1/r^2 + |J g|^2 / (noise_std |g|)^2 along the first
