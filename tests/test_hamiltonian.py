@@ -92,11 +92,11 @@ def test_states_beyond_the_numbers_have_infinite_potential_and_no_slope():
     assert (slope[1:] == 0).all()
 
 
-def test_a_prior_that_is_not_log_concave_at_the_centre_still_gives_finite_scales():
+def test_a_prior_that_is_not_log_concave_at_the_centre_still_gives_scales_of_its_size():
     prior = MemorizedPrior(torch.tensor([[-1.0, 0.0], [1.0, 0.0]]).double(), 0.3)
     target = WhitenedPosterior(stylized_2d, torch.zeros(2).double(), 5.0, torch.zeros(2).double(), prior.log_prob)
     z = randn(5, 2)
-    assert torch.isfinite(target(z)[0]).all()
+    assert target.to_model(z).abs().max() < 2  # the scales are those of the mixture, not a clamp's
     torch.testing.assert_close(target.whiten(target.to_model(z)), z)
 
 

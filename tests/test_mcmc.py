@@ -1,5 +1,7 @@
 """MCMC against what is known: a Gaussian posterior, quadrature, and chains that go on where they stopped."""
 
+import math
+
 import pytest
 import torch
 
@@ -97,6 +99,20 @@ def test_all_chains_go_through_the_forward_map_together_and_the_cost_is_counted(
     assert chains.num_gradients == 1 + 30 * 2
     assert chains.samples.shape == (3, 20, 2)
     assert chains.potential.shape == chains.acceptance.shape == (3, 20)
+
+
+def test_each_chain_tosses_its_own_coin(monkeypatch):
+    """Proposals of probability a half: about half of the chains take each."""
+
+    def half_as_likely(target, z, momentum, slope, angle, num_steps):
+        kinetic = momentum.square().sum(1) / 2
+        return z + 1e-9, momentum, target(z)[0] + math.log(2) + 0 * kinetic, slope
+
+    monkeypatch.setattr("lib.mcmc.turn", half_as_likely)
+    starts = randn(100, 2)
+    chains = run(num_chains=100, num_draws=1, num_warmup=0, starts=starts)
+    moved = (chains.samples[:, 0] - starts).abs().amax(1) > 1e-10
+    assert moved.double().mean().item() == pytest.approx(0.5, abs=0.2)
 
 
 def test_potential_is_that_of_the_draws():

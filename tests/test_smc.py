@@ -2,9 +2,11 @@
 
 import pytest
 import torch
+from torch.distributions import Normal
 
 from lib.diagnostics import effective_sample_size, total_variation
 from lib.forward import STYLIZED_EXAMPLES_1D, linear_map, stylized_1d
+from lib.guidance import denoise_and_gradient, likelihood_step
 from lib.mixture import MemorizedPrior
 from lib.posterior import lookup_weights
 from lib.samplers import sample, twisted_smc
@@ -63,6 +65,21 @@ def test_first_weights_are_those_of_the_twist():
     _, reports = run(200, guidance_variance=lambda sigma: 0.5)
     misfit = (Y - stylized_1d(reports[0]["x0"])).square().sum(1)
     torch.testing.assert_close(reports[0]["log_weights"], torch.log_softmax(-misfit / (2 * (NOISE**2 + 0.5)), 0))
+
+
+def test_one_step_multiplies_the_weight_by_the_ratio_of_step_and_proposal():
+    """Written out: likelihood at the end times N(x'; mean) / N(x'; mean + pull), the first twist cancels."""
+    sigmas, reports = torch.tensor([3.0, 1.0]).double(), []
+    twisted_smc(PRIOR.denoise, stylized_1d, Y, NOISE, sigmas, (50, 1), generator=seeded(0), callback=reports.append,
+                guidance_variance=lambda sigma: 2.0, threshold=0.0)  # fmt: skip
+    x, x0, new = reports[0]["x"], reports[0]["x0"], reports[1]["x"]
+    _, gradient, _ = denoise_and_gradient(PRIOR.denoise, stylized_1d, Y, x, sigmas[0])
+    pull = likelihood_step(gradient, PRIOR.denoise, stylized_1d, x, x0, torch.tensor(8.0), sigmas[0], NOISE**2 + 2)
+    mean, std = x0 * 8 / 9 + x / 9, (8 / 9) ** 0.5
+    assert pull.abs().max() > 0.3 * std
+    ratio = Normal(mean, std).log_prob(new) - Normal(mean + pull, std).log_prob(new)
+    likelihood = -(Y - stylized_1d(reports[1]["x0"])).square() / (2 * NOISE**2)
+    torch.testing.assert_close(reports[1]["log_weights"], torch.log_softmax((ratio + likelihood)[:, 0], 0))
 
 
 def test_without_resampling_and_pull_it_is_importance_sampling(monkeypatch):

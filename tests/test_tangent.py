@@ -66,8 +66,25 @@ def test_cut_short_it_serves_the_direction_that_the_data_see_best():
 def test_an_indefinite_covariance_ends_the_solve_instead_of_blowing_up():
     matrix = randn(5, 4)
     tangent = Tangent(linear_map(matrix), randn(2, 4, seed=1), randn(5, seed=2), 0.1)
-    gain = tangent.gain(lambda p: -p, max_steps=20, tolerance=1e-8)
-    assert torch.isfinite(gain).all()
+    assert (tangent.gain(lambda p: -p, max_steps=20, tolerance=1e-8) == 0).all()
+
+
+def test_steps_end_where_the_residual_has_fallen_to_the_tolerance(monkeypatch):
+    """Singular values from 1 to 1000: the error follows the tolerance, and so does the number of solves."""
+    scales, solves, errors = torch.logspace(0, 3, 30, dtype=torch.float64), [], []
+    tangent = Tangent(linear_map(torch.diag(scales)), torch.zeros(1, 30).double(), scales * randn(30), 1.0)
+    monkeypatch.setattr(tangent, "push", lambda step: solves.append(1) or step * scales)
+    exact = scales * scales * randn(30) / (1 + scales**2)
+    counts = []
+    for tolerance in (1e-1, 1e-4, 1e-10):
+        solves.clear()
+        step = tangent.gain(lambda p: p, max_steps=500, tolerance=tolerance)[0]
+        errors.append(float((scales * (step - exact)).norm() / (scales * exact).norm()))
+        counts.append(len(solves))
+    assert counts[0] < counts[1] < counts[2] < 500
+    assert errors[0] < 0.2
+    assert errors[1] < 2e-4
+    assert errors[2] < 1e-9
 
 
 def test_the_whole_step_is_taken_for_a_linear_map_and_less_where_the_map_bends():

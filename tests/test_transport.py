@@ -20,6 +20,7 @@ def test_in_one_dimension_it_is_the_area_between_the_distribution_functions():
     first, second = torch.tensor([[0.0], [1.0], [3.0]]), torch.tensor([[5.0], [6.0], [8.0]])
     assert wasserstein(first, second) == pytest.approx(5)
     assert wasserstein(first, first) == 0
+    assert wasserstein(randn(600, 1), randn(600, 1) + 2, method="exact") == pytest.approx(2)
     weights = torch.tensor([0.5, 0.0, 0.5]), torch.tensor([1.0, 0.0, 0.0])
     assert wasserstein(first, second, first_weights=weights[0], second_weights=weights[1]) == pytest.approx(3.5)
     grid = torch.linspace(-9, 9, 20_001).double()
