@@ -11,7 +11,7 @@ FILES = sorted((Path(__file__).parent.parent / "lib").glob("*.py"))
 # Split rooms sit just above the module that shows their names.
 ROWS = [
     ["checks"],
-    ["gaussian", "checkpoints", "layers", "autodiff"],
+    ["gaussian", "checkpoints", "layers", "autodiff", "calibration", "convergence", "transport"],
     ["low_rank"],
     ["mixture", "jacobian", "schedule", "diagnostics"],
     ["geology", "loaders"],
@@ -19,8 +19,8 @@ ROWS = [
     ["born"],
     ["forward", "velocity", "seismic"],
     ["training_state", "training_input"],
-    ["guidance", "training", "tangents"],
-    ["linearization"],
+    ["guidance", "reverse", "gauss_newton", "hamiltonian", "training", "tangents"],
+    ["linearization", "daps", "league", "mcmc", "smc"],
     ["assembly"],
     ["relinearized"],
     ["posterior", "samplers", "network"],
