@@ -163,6 +163,30 @@ class Acquisition:
         """Ricker wavelet with its peak at 1.5 / peak_freq, [nt], float64."""
         return deepwave.wavelets.ricker(self.peak_freq, self.nt, self.dt, 1.5 / self.peak_freq, dtype=torch.float64)
 
+    def checked_velocity(self, name: str, velocity: Tensor) -> Tensor:
+        """Return wave speeds [B, nz, nx] within [1, max_vel] m/s, or say what is wrong (TypeError, ValueError)."""
+        velocity = checks.tensor(name, velocity, shape=(None, *self.shape))
+        slowest, fastest = float(velocity.detach().min()), float(velocity.detach().max())
+        if slowest < 1 or fastest > self.max_vel:
+            raise ValueError(
+                f"{name} must lie in [1, max_vel = {self.max_vel:g}] m/s, got {slowest:.4g} to {fastest:.4g}"
+            )
+        return velocity
+
+    def solver_options(self, models: Tensor) -> dict:
+        """What deepwave's propagators need to fire all shots of each of the models [B, nz, nx], shot by shot."""
+        batch = len(models)
+        return {
+            "source_amplitudes": self.wavelet.to(models).expand(batch * self.num_shots, 1, -1),
+            "source_locations": self.source_locations.to(models.device)[:, None].repeat(batch, 1, 1),
+            "accuracy": 4,
+            "pml_width": self.pml_width,
+            "pml_freq": self.peak_freq,
+            "max_vel": self.max_vel,
+            "model_gradient_sampling_interval": self.gradient_interval,
+            "check_output_finite": False,
+        }
+
     def points_per_wavelength(self, min_vel: float) -> float:
         """Cells in the shortest wavelength (three times the peak frequency) at the slowest speed, m/s."""
         return checks.positive("min_vel", min_vel) / (_BAND * self.peak_freq * self.grid_spacing)

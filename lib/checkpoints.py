@@ -100,6 +100,16 @@ def fingerprint(*tensors: Tensor) -> str:
     return digest.hexdigest()[:16]
 
 
+def same_run(path: str | Path, found: dict, facts: dict) -> None:
+    """Refuse a file whose facts differ from those wanted (ValueError, which names the first of them)."""
+    for name, value in facts.items():
+        if found.get(name) != value:
+            raise ValueError(
+                f"checkpoint must belong to this run, but {path} was written with another {name}: "
+                f"{found.get(name)!r:.60} there, {value!r:.60} here"
+            )
+
+
 def match(what: str, found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
     """Refuse tensors whose names, shapes or dtypes are not those expected (ValueError); `what` holds them."""
     for name in sorted(expected.keys() | found.keys()):

@@ -1,4 +1,8 @@
-"""Diagnostics: distances between weights, effective sample sizes, and memorization rates beside their null."""
+"""Diagnostics: distances between weights, effective sample sizes, and memorization rates beside their null.
+
+Calibration (`lib.calibration`), convergence of chains (`lib.convergence`) and the Wasserstein distance
+(`lib.transport`) can be imported from here too.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,14 @@ import torch
 from torch import Tensor
 
 from lib import checks
+from lib.calibration import coverage, rank_histogram, rank_uniformity, sbc_ranks
+from lib.convergence import chain_ess, rhat
+from lib.transport import wasserstein
+
+__all__ = [
+    "MemorizationRate", "chain_ess", "coverage", "effective_sample_size", "memorization_rate", "nearest_distances",
+    "nearest_ratio", "rank_histogram", "rank_uniformity", "rhat", "sbc_ranks", "total_variation", "wasserstein",
+]  # fmt: skip
 
 _THRESHOLDS = {"d1/d2": 1 / 3, "nearest-ratio": 0.7}
 _NUM_BOOTSTRAP = 2000

@@ -12,13 +12,8 @@ from lib.jacobian import jvp, vjp
 NORMALIZED_STEP = 0.1  # tuned by hand, as the rule it belongs to
 
 
-def denoise_and_gradient(
-    denoise: Denoiser, forward: Forward, d_obs: Tensor, x: Tensor, sigma: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """D(x, sigma) [B, d], the gradient of -|d_obs - F(D(x, sigma))|^2 / 2 [B, d], and the squared misfit [B].
-
-    The Jacobian of the denoiser is kept: the gradient is J_D^T J_F^T (d_obs - F(D)).
-    """
+def with_graph(denoise: Denoiser, x: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
+    """A leaf with the values of x and D(leaf, sigma), both [B, d], ready to be differentiated."""
     with torch.enable_grad():
         leaf = x.detach().requires_grad_()
         denoised = checks.apply_denoiser(denoise, leaf, sigma)
@@ -27,6 +22,17 @@ def denoise_and_gradient(
             "denoise must be differentiable for guidance, its output does not depend on x as far as autograd sees "
             "(is it wrapped in no_grad?)"
         )
+    return leaf, denoised
+
+
+def denoise_and_gradient(
+    denoise: Denoiser, forward: Forward, d_obs: Tensor, x: Tensor, sigma: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """D(x, sigma) [B, d], the gradient of -|d_obs - F(D(x, sigma))|^2 / 2 [B, d], and the squared misfit [B].
+
+    The Jacobian of the denoiser is kept: the gradient is J_D^T J_F^T (d_obs - F(D)).
+    """
+    leaf, denoised = with_graph(denoise, x, sigma)
     data, pullback = vjp(forward, denoised, num_data=len(d_obs))
     residual = d_obs - data
     (gradient,) = torch.autograd.grad(denoised, leaf, pullback(residual))
@@ -62,15 +68,32 @@ def likelihood_step(
     Returns:
         The displacement, [B, d].
     """
+    along_x, _ = gains(gradient, denoise, forward, x, denoised, sigma)
+    return damped_step(gradient, along_x, interval, variance)
+
+
+def gains(
+    gradient: Tensor, denoise: Denoiser, forward: Forward, x: Tensor, denoised: Tensor, sigma: Tensor
+) -> tuple[Tensor, Tensor]:
+    """|J_F J_D g| / |g| and |J_F J_D g| / |J_D g|, [B, 1]: how the data answer a step along g, and along J_D g.
+
+    One forward-mode solve; 0 where there is no direction.
+    """
     if not bool(gradient.any()):
-        return torch.zeros_like(gradient)
+        return torch.zeros_like(gradient[:, :1]), torch.zeros_like(gradient[:, :1])
     with torch.no_grad():  # weights of a network must not start a graph that grows from level to level
         _, tangent = torch.func.jvp(lambda z: checks.apply_denoiser(denoise, z, sigma), (x,), (gradient,))
         _, response = jvp(forward, denoised, tangent)
-    # Norms are divided first: their squares can leave the range of float32.
-    gain = torch.linalg.vector_norm(response, dim=1, keepdim=True)
-    norm = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
-    stiffness = interval / variance * torch.where(norm > 0, gain / norm, 0.0).square()
+    # Norms are divided before they are squared: their squares can leave the range of float32.
+    answer, along_x, along_x0 = (
+        torch.linalg.vector_norm(v, dim=1, keepdim=True).detach() for v in (response, gradient, tangent)
+    )
+    return torch.where(along_x > 0, answer / along_x, 0.0), torch.where(along_x0 > 0, answer / along_x0, 0.0)
+
+
+def damped_step(gradient: Tensor, gain: Tensor, interval: Tensor, variance: float) -> Tensor:
+    """The step of `likelihood_step` for a gain |J_F J_D g| / |g| [B, 1] already known, [B, d]."""
+    stiffness = interval / variance * gain.square()
     cut = (1 + (2 / stiffness.clamp_min(2)).pow(0.25)) / stiffness.clamp_min(2)
     share = torch.where(stiffness > 2, cut, 1.0)
     return share * interval / variance * gradient

@@ -1,15 +1,21 @@
-"""Posteriors under a memorized prior: the likelihood-weighted lookup, its linearization and its exact denoiser."""
+"""Posteriors under a memorized prior: the likelihood-weighted lookup, its linearizations and its exact denoiser."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
 from lib import checks
+from lib.assembly import assemble
 from lib.checks import Forward
-from lib.jacobian import jacobians
+from lib.linearization import Problem, checked_data, components
 from lib.mixture import GaussianMixture, WeightedExamples
+from lib.relinearized import relinearized_posterior
+
+__all__ = ["ConditionalDenoiser", "linearized_posterior", "lookup_weights", "relinearized_posterior"]
 
 
 def lookup_weights(
@@ -34,7 +40,7 @@ def lookup_weights(
     Raises:
         TypeError, ValueError: Bad arguments, or a forward map that is not batched, not finite, or of another dtype.
     """
-    examples, d_obs, noise_std = _checked(examples, d_obs, noise_std)
+    examples, d_obs, noise_std = checked_data(examples, d_obs, noise_std)
     batch_size = checks.count("batch_size", batch_size)
     misfits = []
     batches = examples.split(batch_size)
@@ -57,7 +63,9 @@ def linearized_posterior(
     noise_std: float,
     rank: int | None = None,
     *,
-    max_rows: int = 256,
+    max_rows: int | None = None,
+    generator: torch.Generator | None = None,
+    checkpoint: str | Path | None = None,
 ) -> GaussianMixture:
     """Posterior under a memorized prior of bandwidth b, with F replaced by its tangent at each example.
 
@@ -65,61 +73,41 @@ def linearized_posterior(
     log w_n = log N(d_obs; F(x_n), gamma^2 I + b^2 J_n J_n^T), the log-determinant included: it differs between the
     examples whenever J_n does. Exact for a linear F.
 
-    Source: Siahkoohi and Sabeddu (2026), the linearized posterior; the determinant is ours.
+    With a `rank` k below d and m each J_n is replaced by its k leading singular triplets, found without forming J_n;
+    means, covariances and log-determinants follow from the triplets, and the posterior has the prior's width across
+    them. In terms of rho = b^2 s^2 / (gamma^2 + b^2 s^2) the covariance is off by b^2 rho_{k+1} in the spectral norm,
+    half the log-determinant by the sum of log(1 + b^2 s^2 / gamma^2) / 2 over what is dropped.
+
+    Source: Siahkoohi and Sabeddu (2026), the linearized posterior; the determinant is ours. Low rank: Halko et al.
+    (2011), Spantini et al. (2015).
 
     Args:
         examples: Training set, [N, d].
         bandwidth: Standard deviation b of the prior's components, positive.
-        forward: Batched map [B, d] -> [B, m], differentiable in forward mode.
+        forward: Batched map [B, d] -> [B, m], differentiable in forward mode; for a low rank also in reverse mode.
         d_obs: Observed data, [m].
         noise_std: Standard deviation gamma of the noise in each datum, positive.
-        rank: Keep only so many leading singular directions of each J_n, up to d; the posterior has the prior's width
-            along the others. None keeps all.
-        max_rows: Rows of one call of `forward`; bounds the memory.
+        rank: Singular directions of each J_n to keep, at most d; None, or as many as d or m, keeps all.
+        max_rows: Rows of one call of `forward`; None: at most 2048, fewer where there are many data (2^23 numbers).
+        generator: Source of the random directions of a low rank.
+        checkpoint: File to write while it computes; if it exists, the computation goes on from it.
 
     Returns:
-        The posterior as a `GaussianMixture` with N components.
+        The posterior as a `GaussianMixture` with N components; at a low rank it holds [N, d, k] numbers, no [d, d].
 
     Raises:
-        TypeError, ValueError: As `lookup_weights`, and a bandwidth that is not positive or underflows.
+        TypeError, ValueError: As `lookup_weights`; a bandwidth that is not positive or underflows, a rank above d; a
+            checkpoint that is corrupt or of another problem (it stays as it is).
+        FileNotFoundError: The checkpoint's folder does not exist.
     """
-    examples, d_obs, noise_std = _checked(examples, d_obs, noise_std)
-    bandwidth = checks.positive("bandwidth", bandwidth, dtype=examples.dtype)
-    if rank is not None and checks.count("rank", rank) > examples.shape[1]:
-        raise ValueError(f"rank must be at most d = {examples.shape[1]}, got {rank}")
-    per_call = max(1, checks.count("max_rows", max_rows) // examples.shape[1])
-    parts = []
-    for batch in tqdm(examples.split(per_call), desc="Jacobians", unit="batch", delay=5, leave=False):
-        values, slopes = jacobians(forward, batch, max_rows=max_rows, num_data=len(d_obs))
-        parts.append(_components(batch, bandwidth, values.detach(), slopes.detach(), d_obs, noise_std, rank))
-    means, axes, variances, log_weights = (torch.cat(part) for part in zip(*parts, strict=True))
-    log_weights = torch.log_softmax(log_weights, 0)
-    return GaussianMixture.from_axes(means, axes, variances, log_weights.to(examples.dtype))
+    problem = Problem.checked(examples, bandwidth, forward, d_obs, noise_std, rank, max_rows, generator)
+    return assemble(problem, _linearized, kind="linearized posterior", settings={}, checkpoint=checkpoint)[0]
 
 
-def _components(
-    x: Tensor, bandwidth: float, values: Tensor, slopes: Tensor, d_obs: Tensor, noise_std: float, rank: int | None
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Means, axes, variances and unnormalized log-weights of the components at x [n, d], in double precision."""
-    residual = (d_obs.double() - values.double()) / noise_std
-    scaled = bandwidth * slopes.double() / noise_std
-    if not bool(torch.isfinite(residual.square().sum() + scaled.square().sum())):
-        raise ValueError(
-            f"noise_std must not be so small that (d_obs - F)^2 / noise_std^2 or (bandwidth J)^2 / noise_std^2 "
-            f"overflows, got {noise_std}"
-        )
-    # A = U S V^T. In units of the bandwidth the precision is I + A^T A: along V it is 1 + s^2, 1 where s runs out.
-    # (Forming A^T A would drown the 1 of the prior where the data are precise.)
-    left, s, right = torch.linalg.svd(scaled, full_matrices=scaled.shape[1] < scaled.shape[2])
-    rank = min(s.shape[1], rank or s.shape[1])
-    left, s, axes = left[..., :rank], s[:, :rank], right.mT
-    step = torch.einsum("ndk,nk->nd", axes[..., :rank], s / (1 + s**2) * torch.einsum("nmk,nm->nk", left, residual))
-    shares = torch.ones(axes.shape[::2], dtype=s.dtype, device=s.device)
-    shares[:, :rank] = 1 / (1 + s**2)
-    log_det = torch.log1p(s**2).sum(1)
-    # r^T (I + A A^T)^-1 r = |r - A step|^2 + |step|^2 at the minimizer: no difference of large numbers.
-    quadratic = (residual - torch.einsum("nmd,nd->nm", scaled, step)).square().sum(1) + step.square().sum(1)
-    return (x + bandwidth * step).to(x.dtype), axes, bandwidth**2 * shares, -0.5 * (quadratic + log_det)
+def _linearized(problem: Problem, numbers: list[int]) -> dict[str, Tensor]:
+    x = problem.examples[numbers]
+    tangent = problem.tangent(x, numbers)
+    return components(problem, x, x, tangent) | {"misfits": problem.residual(tangent.values).square().sum(1)}
 
 
 class ConditionalDenoiser:
@@ -147,9 +135,3 @@ class ConditionalDenoiser:
         """Denoise x [B, d] at level sigma (a float, 0-d or [B]); returns [B, d]."""
         x = checks.tensor("x", x, shape=(None, self.examples.shape[1]), like=self.examples)
         return self._points.moments(x, checks.noise_level(sigma, x).square())[1]
-
-
-def _checked(examples: Tensor, d_obs: Tensor, noise_std: float) -> tuple[Tensor, Tensor, float]:
-    examples = checks.tensor("examples", examples, shape=(None, None))
-    d_obs = checks.tensor("d_obs", d_obs, shape=(None,), like=examples)
-    return examples, d_obs, checks.positive("noise_std", noise_std, dtype=examples.dtype)

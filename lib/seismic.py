@@ -10,8 +10,9 @@ from torch import Tensor
 
 from lib import checks
 from lib.acquisition import Acquisition
+from lib.born import BornForward
 
-__all__ = ["AcousticForward", "Acquisition", "VelocityForward", "add_noise"]
+__all__ = ["AcousticForward", "Acquisition", "BornForward", "VelocityForward", "add_noise"]
 
 
 class AcousticForward:
@@ -51,29 +52,14 @@ class AcousticForward:
             TypeError, ValueError: Not a finite float32 or float64 tensor of that shape, or speeds out of bounds.
         """
         survey = self.acquisition
-        velocity = checks.tensor("velocity", velocity, shape=(None, *survey.shape))
-        slowest, fastest = float(velocity.detach().min()), float(velocity.detach().max())
-        if slowest < 1 or fastest > survey.max_vel:
-            raise ValueError(
-                f"velocity must lie in [1, max_vel = {survey.max_vel:g}] m/s, got {slowest:.4g} to {fastest:.4g}"
-            )
+        velocity = survey.checked_velocity("velocity", velocity)
         batch, shots = len(velocity), survey.num_shots
-        sources = survey.source_locations.to(velocity.device)[:, None].repeat(batch, 1, 1)
-        receivers = survey.receiver_locations.to(velocity.device).repeat(batch, 1, 1)
-        amplitudes = survey.wavelet.to(velocity).expand(batch * shots, 1, -1)
         records = deepwave.scalar(
             velocity.repeat_interleave(shots, 0),
             survey.grid_spacing,
             survey.dt,
-            source_amplitudes=amplitudes,
-            source_locations=sources,
-            receiver_locations=receivers,
-            accuracy=4,
-            pml_width=survey.pml_width,
-            pml_freq=survey.peak_freq,
-            max_vel=survey.max_vel,
-            model_gradient_sampling_interval=survey.gradient_interval,
-            check_output_finite=False,
+            receiver_locations=survey.receiver_locations.to(velocity.device).repeat(batch, 1, 1),
+            **survey.solver_options(velocity),
         ).receiver_amplitudes
         return records.reshape(batch, shots, *records.shape[1:])
 
@@ -83,15 +69,16 @@ class VelocityForward:
 
     Args:
         to_velocity: Map from parameters [B, d] to wave speeds [B, nz, nx], m/s; for pixels,
-            `lambda x: x.reshape(-1, nz, nx)`.
-        acoustic: The wave equation.
+            `lambda x: x.reshape(-1, nz, nx)`. For a Born operator: to perturbations of the speed.
+        acoustic: The wave equation, or its Born operator: with a linear `to_velocity` F is then linear.
     """
 
-    def __init__(self, to_velocity: Callable[[Tensor], Tensor], acoustic: AcousticForward):
+    def __init__(self, to_velocity: Callable[[Tensor], Tensor], acoustic: AcousticForward | BornForward):
         if not callable(to_velocity):
             raise TypeError(f"to_velocity must be callable, got {type(to_velocity).__name__}")
-        if not isinstance(acoustic, AcousticForward):
-            raise TypeError(f"acoustic must be an AcousticForward, got {type(acoustic).__name__}")
+        if not isinstance(acoustic, (AcousticForward, BornForward)):
+            found = type(acoustic).__name__
+            raise TypeError(f"acoustic must be an AcousticForward, got {found} (a BornForward would do, too)")
         self.to_velocity, self.acoustic = to_velocity, acoustic
 
     def __call__(self, x: Tensor) -> Tensor:

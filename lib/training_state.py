@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from lib.checkpoints import check_weights, fingerprint, match, read, write
+from lib.checkpoints import check_weights, fingerprint, match, read, same_run, write
 
 _PARTS = ("network", "average", "best")
 
@@ -62,12 +62,7 @@ class TrainingState:
             ValueError: The file is corrupt, or its facts differ from those given (the message says which).
         """
         held, found = read(path, kind="training", name="checkpoint")
-        for name, value in facts.items():
-            if found.get(name) != value:
-                raise ValueError(
-                    f"checkpoint must belong to this run, but {path} was written with another {name}: "
-                    f"{_short(found.get(name))} there, {_short(value)} here"
-                )
+        same_run(path, found, facts)
         expected = self._tensors()
         if "history" in held:  # it grows
             expected["history"] = expected["history"].new_empty(len(held["history"]) if held["history"].ndim else 0, 3)
@@ -124,8 +119,3 @@ def run_facts(network: nn.Module, examples: Tensor, held_out: Tensor | None, set
 
 def _below(held: dict[str, Tensor], part: str) -> dict[str, Tensor]:
     return {key.removeprefix(f"{part}."): value for key, value in held.items() if key.startswith(f"{part}.")}
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."

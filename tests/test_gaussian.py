@@ -170,3 +170,70 @@ def test_bad_points_are_refused():
         mix.denoise(points(), 0.0)
     with pytest.raises(TypeError, match="x must have dtype torch.float64 .* got torch.float32"):
         mix.denoise(points().float(), 1.0)
+
+
+def low_rank(n=4, d=6, k=2, seed=3):
+    """Means, axes, variances along and across them, log-weights; and the same covariances as matrices."""
+    generator = torch.Generator().manual_seed(seed)
+    means, logs = (torch.randn(*shape, generator=generator, dtype=torch.float64) for shape in ((n, d), (n,)))
+    axes = torch.linalg.qr(torch.randn(n, d, k, generator=generator, dtype=torch.float64)).Q
+    variances, rest = (torch.rand(*shape, generator=generator, dtype=torch.float64) + 0.1 for shape in ((n, k), (n,)))
+    across = torch.eye(d, dtype=torch.float64) - axes @ axes.mT
+    return (means, axes, variances, logs), rest, (axes * variances[:, None]) @ axes.mT + rest[:, None, None] * across
+
+
+def test_few_axes_are_the_same_mixture_as_the_matrices():
+    parts, rest, covariances = low_rank()
+    few, full = GaussianMixture.from_axes(*parts, rest=rest), GaussianMixture(parts[0], covariances, parts[3])
+    x, vectors = points(6), points(6, seed=4)[:4]
+    torch.testing.assert_close(few.log_prob(x), full.log_prob(x), rtol=1e-10, atol=1e-10)
+    for sigma in (1e-3, 0.7, 30.0):
+        torch.testing.assert_close(few.denoise(x, sigma), full.denoise(x, sigma), rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(few.covariances, covariances)
+    torch.testing.assert_close(few.covariance, full.covariance)
+    expected = torch.einsum("nd,nde,ne->n", vectors, covariances, vectors).sqrt()
+    torch.testing.assert_close(few.lengths(vectors), expected)
+    torch.testing.assert_close(full.lengths(vectors), expected)
+
+
+def test_few_axes_are_sampled_with_their_variances(generator):
+    parts, rest, _ = low_rank()
+    mix = GaussianMixture.from_axes(*parts, rest=rest)
+    samples = mix.sample(200_000, generator=generator)
+    assert ((samples.mean(0) - mix.mean).abs() < 5 * (mix.covariance.diagonal() / 200_000).sqrt()).all()
+    assert (samples.T.cov() - mix.covariance).norm() / mix.covariance.norm() < 0.01
+
+
+def test_precisions_are_inverse_covariances():
+    means, covariances, logs = problem()
+    one = GaussianMixture(means, covariances, logs)
+    two = GaussianMixture.from_precisions(means, torch.linalg.inv(covariances), logs)
+    torch.testing.assert_close(one.covariances, two.covariances)
+    torch.testing.assert_close(one.log_prob(points()), two.log_prob(points()))
+    torch.testing.assert_close(one.denoise(points(), 0.4), two.denoise(points(), 0.4))
+
+
+def test_bad_axes_and_precisions_are_refused():
+    (means, axes, variances, logs), rest, covariances = low_rank()
+    with pytest.raises(ValueError, match="axes must be as many as dimensions .6., or fewer with `rest` given, got 2"):
+        GaussianMixture.from_axes(means, axes, variances, logs)
+    with pytest.raises(ValueError, match="rest must be positive, got a minimum of -"):
+        GaussianMixture.from_axes(means, axes, variances, logs, rest=-rest)
+    with pytest.raises(ValueError, match="variances must be positive, got a minimum of 0"):
+        GaussianMixture.from_axes(means, axes, 0 * variances, logs, rest=rest)
+    with pytest.raises(ValueError, match=r"rest must have shape \[4\], got \[3\]"):
+        GaussianMixture.from_axes(means, axes, variances, logs, rest=rest[1:])
+    with pytest.raises(ValueError, match="precisions must be positive definite, got an eigenvalue of -"):
+        GaussianMixture.from_precisions(means, -covariances, logs).log_prob(means)
+    with pytest.raises(ValueError, match=r"vectors must have shape \[4, 6\], got \[3, 6\]"):
+        GaussianMixture.from_axes(means, axes, variances, logs, rest=rest).lengths(means[1:])
+
+
+def test_first_use_inside_a_derivative_leaves_the_mixture_usable():
+    means, covariances, logs = problem()
+    mix = GaussianMixture.from_precisions(means, torch.linalg.inv(covariances), logs)
+    x = points()
+    inside = torch.func.jvp(lambda z: mix.denoise(z, 0.4), (x,), (x,))[0]
+    torch.testing.assert_close(mix.denoise(x, 0.4), inside)
+    torch.testing.assert_close(mix.covariances, covariances)
+    assert mix.covariances.numpy().shape == (5, 3, 3)

@@ -11,15 +11,20 @@ FILES = sorted((Path(__file__).parent.parent / "lib").glob("*.py"))
 # Split rooms sit just above the module that shows their names.
 ROWS = [
     ["checks"],
-    ["gaussian", "checkpoints", "layers"],
+    ["gaussian", "checkpoints", "layers", "autodiff", "calibration", "convergence", "transport"],
+    ["low_rank"],
     ["mixture", "jacobian", "schedule", "diagnostics"],
     ["geology", "loaders"],
     ["acquisition"],
+    ["born"],
     ["forward", "velocity", "seismic"],
     ["training_state", "training_input"],
-    ["guidance", "training"],
+    ["guidance", "reverse", "gauss_newton", "hamiltonian", "training", "tangents"],
+    ["linearization", "daps", "league", "mcmc", "smc"],
+    ["assembly"],
+    ["relinearized"],
     ["posterior", "samplers", "network"],
-    ["inversion", "scale", "plotting"],
+    ["inversion", "scale", "plotting", "validity"],
     ["problem", "own_models"],
 ]
 ROW = {name: number for number, row in enumerate(ROWS) for name in row}

@@ -191,3 +191,96 @@ def test_a_smaller_rank_drops_the_weak_directions():
     torch.testing.assert_close(linearized_posterior(x, b, forward, y, g, rank=4).covariances, full.covariances)
     with pytest.raises(ValueError, match="rank must be at most d = 4, got 5"):
         linearized_posterior(x, b, forward, y, g, rank=5)
+
+
+def smooth_map(m=160, d=200, decay=0.93):
+    """A curved map whose Jacobian has singular values that fall by `decay`, as those of band-limited waves do."""
+    left, right = (torch.linalg.qr(randn(n, min(m, d), seed=n)).Q for n in (m, d))
+    matrix = left * (20 * decay ** torch.arange(min(m, d), dtype=torch.float64)) @ right.T
+    return lambda x: 10 * torch.sin(x @ matrix.T / 10)
+
+
+def test_low_rank_posterior_is_the_dense_one_up_to_what_is_dropped():
+    """V10 with a Jacobian that is never formed, at each example of a curved map."""
+    examples, forward, b, g = 0.3 * randn(6, 200), smooth_map(), 0.3, 0.5
+    y = forward(examples[:1] + 0.05)[0] + g * randn(160, seed=5)
+    full = linearized_posterior(examples, b, forward, y, g)
+    for k in (20, 50):
+        cut = linearized_posterior(examples, b, forward, y, g, k, generator=torch.Generator().manual_seed(0))
+        for n, x in enumerate(examples):
+            squares = (b * torch.linalg.svdvals(jacobian(forward, x)) / g) ** 2
+            error = torch.linalg.matrix_norm(cut.covariances[n] - full.covariances[n], 2)
+            assert float(error) == pytest.approx(float(b**2 * squares[k] / (1 + squares[k])), rel=1e-3)
+            gap = (torch.logdet(cut.covariances[n]) - torch.logdet(full.covariances[n])) / 2
+            assert float(gap) == pytest.approx(float(torch.log1p(squares[k:]).sum() / 2), rel=1e-3)
+    cut, logs = linearized_posterior(examples, b, forward, y, g, 100), []
+    for x in examples:
+        slope = jacobian(forward, x)
+        noisy = g**2 * torch.eye(160, dtype=torch.float64) + b**2 * slope @ slope.T
+        logs.append(MultivariateNormal(forward(x[None])[0], noisy).log_prob(y))
+    for mix in (cut, full):
+        torch.testing.assert_close(mix.log_weights, torch.log_softmax(torch.stack(logs), 0), atol=1e-3, rtol=0)
+    torch.testing.assert_close(cut.means, full.means, atol=1e-2 * b, rtol=0)
+
+
+def test_low_rank_forms_no_matrix_of_full_size(monkeypatch):
+    # Twenty thousand parameters: a covariance would take 3 GB, a Jacobian's decomposition hours.
+    monkeypatch.setattr("lib.linearization.jacobians", None)
+    matrix = randn(30, 10, seed=3) @ randn(10, 20_000) / 100
+    examples, y = randn(4, 20_000, seed=1), randn(30, seed=2)
+    mix = linearized_posterior(examples, 0.5, linear_map(matrix), y, 0.3, 10)
+    noisy = 0.09 * torch.eye(30).double() + 0.25 * matrix @ matrix.T
+    logs = MultivariateNormal(examples @ matrix.T, noisy).log_prob(y)
+    torch.testing.assert_close(mix.log_weights, torch.log_softmax(logs, 0))
+    assert mix.sample(3).shape == mix.denoise(examples[:3], 0.5).shape == (3, 20_000)
+    assert torch.isfinite(mix.log_prob(examples)).all()
+    assert mix.lengths(examples).shape == (4,)
+
+
+def test_low_rank_repeats_with_its_generator_whatever_the_batches():
+    examples, forward, y = 0.3 * randn(5, 200), smooth_map(), randn(160, seed=1)
+    one, two, other = (
+        linearized_posterior(
+            examples, 0.3, forward, y, 0.5, 30, max_rows=rows, generator=torch.Generator().manual_seed(s)
+        )
+        for rows, s in ((1000, 1), (40, 1), (40, 2))
+    )
+    torch.testing.assert_close(one.means, two.means, rtol=1e-8, atol=1e-8)
+    torch.testing.assert_close(two.log_weights, other.log_weights, atol=0.1, rtol=0)
+    assert not torch.equal(two.means, other.means)
+
+
+def test_a_rank_of_all_data_is_the_dense_posterior():
+    examples, matrix, y = randn(4, 9), randn(3, 9, seed=1), randn(3, seed=2)
+    full = linearized_posterior(examples, 0.4, linear_map(matrix), y, 0.3)
+    for rank in (3, 5, 9):
+        same = linearized_posterior(examples, 0.4, linear_map(matrix), y, 0.3, rank)
+        torch.testing.assert_close(same.covariances, full.covariances)
+        torch.testing.assert_close(same.log_weights, full.log_weights)
+
+
+@pytest.mark.parametrize("noise", [1e-2, 1e-4, 1e-6])
+def test_precise_data_take_another_way_to_the_same_numbers(noise):
+    """Up to |bandwidth J / noise|^2 = 1e6 the normal matrix is formed, beyond it is not: no step between them."""
+    examples, matrix = randn(3, 4), randn(6, 4, seed=1)
+    y = matrix @ examples[0] + 0.3 * noise
+    mix = linearized_posterior(examples, 1.0, linear_map(matrix), y, noise)
+    exact = torch.linalg.inv(matrix.T @ matrix / noise**2 + torch.eye(4).double())
+    torch.testing.assert_close(mix.covariances[0], exact, rtol=1e-5, atol=0)
+    expected = examples + (y - examples @ matrix.T) @ matrix @ exact / noise**2
+    torch.testing.assert_close(mix.means, expected, rtol=1e-6, atol=1e-6)
+
+
+def test_a_weak_direction_beside_a_strong_one_keeps_its_variance():
+    # s = 1e9 and 1: the sum of their squares has no digits left for the weaker one.
+    left, right = (torch.linalg.qr(randn(n, 2, seed=n)).Q for n in (3, 2))
+    matrix = left * torch.tensor([1.0, 1e-9], dtype=torch.float64) @ right.T
+    mix = linearized_posterior(randn(2, 2), 1.0, linear_map(matrix), randn(3), 1e-9)
+    variances = torch.linalg.eigvalsh(mix.covariances)
+    torch.testing.assert_close(variances[:, 1], torch.full((2,), 0.5).double(), rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("rank", [0, -1, 2.5])
+def test_bad_ranks_are_refused(rank):
+    with pytest.raises((ValueError, TypeError), match="rank must be"):
+        linearized_posterior(randn(3, 4), 0.4, linear_map(randn(6, 4)), randn(6), 0.3, rank)

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from lib.acquisition import Acquisition
+from lib.diagnostics import total_variation
 from lib.jacobian import dot_test, jacobian, jvp
 from lib.posterior import linearized_posterior, lookup_weights
 from lib.seismic import AcousticForward, VelocityForward, add_noise
@@ -133,6 +134,26 @@ def test_v11b_validity_of_components_at_their_own_means():
     linear, _, linear_valid = v11b(lambda x: x @ matrix.T, examples, 0.3, matrix @ truth[0], 0.5)
     assert linear_valid.all()
     assert linear[:, 1:].max() < 1e-9
+
+
+@pytest.mark.slow
+def test_low_rank_posterior_of_a_thousand_pixels_is_the_dense_one():
+    """Rank d/32: band-limited waves recorded on one side see few directions of the pixels."""
+    settings = {"grid_spacing": 50.0, "dt": 0.005, "nt": 120, "peak_freq": 3.5, "max_vel": 4000.0}
+    acquisition = Acquisition.surface((32, 32), num_shots=1, num_receivers=8, **settings)
+    forward = VelocityForward(lambda x: x.reshape(-1, 32, 32), AcousticForward(acquisition))
+    field, generator = CosineField((32, 32), 64, corr_length=32 / 6, std=400.0), torch.Generator().manual_seed(0)
+    models, truth = (field(field.sample(n, generator=generator)).reshape(n, -1) for n in (3, 1))
+    clean = forward(truth)[0]
+    gamma, bandwidth = float(3 * clean.std()), 300.0  # noise that leaves the three of them a weight; m/s
+    problem = models, bandwidth, forward, add_noise(clean, gamma, generator=generator), gamma
+    full = linearized_posterior(*problem)
+    cut = linearized_posterior(*problem, 32, generator=generator)
+    assert full.weights.max() < 0.99
+    assert total_variation(cut.weights, full.weights) < 1e-6
+    error = torch.linalg.matrix_norm(cut.covariances - full.covariances, 2)
+    assert (error < 1e-5 * torch.linalg.matrix_norm(full.covariances, 2)).all()
+    assert (cut.means - full.means).abs().max() < 0.001 * bandwidth
 
 
 def test_weights_of_an_fwi_problem_collapse():
