@@ -107,7 +107,7 @@ def mcmc(
             [chains], the `acceptance` probability of the proposal [chains], `angle`, `step` and `warmup` (a bool).
 
     Returns:
-        `Chains`: samples [num_chains, num_draws, d], `.rhat`, `.ess`, acceptance and cost.
+        The chains with their samples [num_chains, num_draws, d], `.rhat`, `.ess`, acceptance and cost.
 
     Raises:
         TypeError, ValueError: Bad arguments, a forward map or prior of the wrong shape or not differentiable, or a

@@ -63,7 +63,7 @@ def twisted_smc(
             by the likelihood of the state.
 
     Returns:
-        Particles resampled to equal weights, [B, d]: some coincide.
+        Particles resampled to equal weights, so that some coincide, [B, d].
 
     Raises:
         TypeError, ValueError: As `dps`, and a threshold outside [0, 1].
