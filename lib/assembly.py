@@ -54,7 +54,8 @@ def assemble(
     }
     blocks, done, total = [], 0, len(problem.examples)
     if checkpoint is not None:
-        problem, blocks = _resume(problem, facts, checkpoints.target("checkpoint", checkpoint))
+        checkpoint = checkpoints.target("checkpoint", checkpoint)
+        problem, blocks = _resume(problem, facts, checkpoint)
         done = sum(len(block["means"]) for block in blocks)
     written, saved_at = done, time.monotonic()
 
@@ -92,8 +93,6 @@ def _joined(blocks: list[dict[str, Tensor]]) -> dict[str, Tensor]:
 def _resume(problem: Problem, facts: dict, path: Path) -> tuple[Problem, list[dict[str, Tensor]]]:
     """The problem with the file's seed and what the file holds, in one block; nothing where there is no file."""
     if not path.exists():
-        if not path.parent.is_dir():
-            raise FileNotFoundError(f"checkpoint must lie in an existing folder, got {path}")
         return problem, []
     held, found = checkpoints.read(path, kind=facts["kind"], name="checkpoint")
     checkpoints.same_run(path, found, facts)

@@ -10,7 +10,7 @@ from torch import Tensor
 from lib import checks
 from lib.checks import Denoiser, Forward
 from lib.jacobian import jvp, vjp
-from lib.reverse import Callback, denoised, normal, reverse_process
+from lib.reverse import Callback, denoised, normal, observed, reverse_process, variance_rule
 
 
 def daps(
@@ -69,24 +69,18 @@ def daps(
     Raises:
         TypeError, ValueError: As `sample`, bad data, noise or forward map, or bad counts, share or variance.
     """
-    sigmas = checks.noise_levels(sigmas)
-    d_obs = checks.tensor("d_obs", d_obs, shape=(None,), like=sigmas).detach()
-    noise_std = checks.positive("noise_std", noise_std, dtype=sigmas.dtype)
+    sigmas, d_obs, noise_std = observed(sigmas, d_obs, noise_std)
     num_ode_steps = checks.count("num_ode_steps", num_ode_steps)
     num_langevin_steps = checks.count("num_langevin_steps", num_langevin_steps)
     step_share = checks.positive("step_share", step_share)
     if step_share >= 2:
         raise ValueError(f"step_share must be below 2, or Langevin steps diverge, got {step_share}")
-    if model_variance is not None:
-        checks.function("model_variance", model_variance, "sigma to a variance")
+    spread = variance_rule("model_variance", model_variance, lambda sigma: float(sigma) ** 2)
     generator = checks.random_source(generator, sigmas.device)
 
     def advance(x: Tensor, sigma: Tensor, following: Tensor, tell: Callable[..., None]) -> Tensor:
-        variance = float(sigma) ** 2
-        if model_variance is not None:
-            variance = checks.positive("model_variance", model_variance(float(sigma)))
         guess = _flow(denoise, x, sigma, sigmas[-1], num_ode_steps)
-        target = _Target(forward, d_obs, noise_std, guess, variance)
+        target = _Target(forward, d_obs, noise_std, guess, spread(sigma))
         draw, squares = _langevin(target, num_langevin_steps, step_share, generator)
         tell(guess, draw=draw.clone(), misfit=squares.to(x) / len(d_obs))
         return draw + following * normal(x.shape, x, generator)

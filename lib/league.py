@@ -11,7 +11,7 @@ from lib import checks
 from lib.checks import Denoiser, Forward
 from lib.gauss_newton import Covariance, Tangent
 from lib.guidance import with_graph
-from lib.reverse import Advance, Callback, guided, reverse_process
+from lib.reverse import Advance, Callback, guided, observed, reverse_process, variance_rule
 
 
 def pigdm(
@@ -64,15 +64,11 @@ def pigdm(
     Raises:
         TypeError, ValueError: As `sample`, bad data, noise or forward map, or a solve without steps or tolerance.
     """
-    if model_variance is not None:
-        checks.function("model_variance", model_variance, "sigma to a variance")
+    variance = variance_rule("model_variance", model_variance, lambda sigma: sigma**2 / (1 + sigma**2))
 
     def spread(leaf: Tensor, x0: Tensor, sigma: Tensor) -> Covariance:
-        if model_variance is None:
-            variance = sigma**2 / (1 + sigma**2)
-        else:
-            variance = checks.positive("model_variance", model_variance(float(sigma)))
-        return lambda step: variance * step
+        level = variance(sigma)
+        return lambda step: level * step
 
     return reverse_process(
         _projected(spread, denoise, forward, d_obs, noise_std, sigmas, max_steps, tolerance, generator),
@@ -147,9 +143,7 @@ def _projected(
     noise_std: float, sigmas: Tensor, max_steps: int, tolerance: float, generator: torch.Generator | None,
 ) -> Advance:  # fmt: skip
     """One level of either sampler, with spread(leaf, D(leaf), sigma) the covariance of x_0 that it assumes."""
-    sigmas = checks.noise_levels(sigmas)
-    d_obs = checks.tensor("d_obs", d_obs, shape=(None,), like=sigmas).detach()
-    noise_std = checks.positive("noise_std", noise_std, dtype=sigmas.dtype)
+    sigmas, d_obs, noise_std = observed(sigmas, d_obs, noise_std)
     max_steps, tolerance = checks.count("max_steps", max_steps), checks.positive("tolerance", tolerance)
 
     def guide(x: Tensor, sigma: Tensor, interval: Tensor) -> tuple[Tensor, Tensor, dict]:

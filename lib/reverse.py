@@ -120,6 +120,23 @@ def reverse_process(
     return result
 
 
+def observed(sigmas: Tensor, d_obs: Tensor, noise_std: float) -> tuple[Tensor, Tensor, float]:
+    """Levels [K], data [m] and their noise as posterior samplers need them; errors as those of `sample` and `dps`."""
+    sigmas = checks.noise_levels(sigmas)
+    d_obs = checks.tensor("d_obs", d_obs, shape=(None,), like=sigmas).detach()
+    return sigmas, d_obs, checks.positive("noise_std", noise_std, dtype=sigmas.dtype)
+
+
+def variance_rule(
+    name: str, rule: Callable[[float], float] | None, default: Callable[[Tensor], Tensor | float] | None
+) -> Callable[[Tensor], Tensor | float] | None:
+    """A level's variance from a rule of the reader's, checked at each level, or the default where there is none."""
+    if rule is None:
+        return default
+    checks.function(name, rule, "sigma to a variance")
+    return lambda sigma: checks.positive(name, rule(float(sigma)))
+
+
 def normal(shape: tuple[int, ...], like: Tensor, generator: torch.Generator | None) -> Tensor:
     """Standard normal numbers of a shape, with the dtype and on the device of `like`."""
     return torch.randn(shape, generator=generator, dtype=like.dtype, device=like.device)

@@ -7,13 +7,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from lib import checks
 from lib.checks import Denoiser, Forward
 from lib.daps import daps
 from lib.guidance import denoise_and_gradient, likelihood_step, normalized_step
 from lib.league import pigdm, tmpd
 from lib.mcmc import Chains, mcmc
-from lib.reverse import Callback, denoised, guided, reverse_process
+from lib.reverse import Callback, denoised, guided, observed, reverse_process, variance_rule
 from lib.smc import twisted_smc
 
 __all__ = ["Chains", "daps", "dps", "mcmc", "pigdm", "sample", "tmpd", "twisted_smc"]
@@ -108,20 +107,15 @@ def dps(
     """
     if guidance not in ("likelihood", "normalized"):
         raise ValueError(f"guidance must be 'likelihood' or 'normalized', got {guidance!r}")
-    sigmas = checks.noise_levels(sigmas)
-    d_obs = checks.tensor("d_obs", d_obs, shape=(None,), like=sigmas).detach()
-    noise_std = checks.positive("noise_std", noise_std, dtype=sigmas.dtype)
-    if guidance_variance is not None:
-        checks.function("guidance_variance", guidance_variance, "sigma to a variance")
+    sigmas, d_obs, noise_std = observed(sigmas, d_obs, noise_std)
+    added = variance_rule("guidance_variance", guidance_variance, lambda sigma: 0.0)
 
     def guide(x: Tensor, sigma: Tensor, interval: Tensor) -> tuple[Tensor, Tensor, dict]:
         x0, gradient, squares = denoise_and_gradient(denoise, forward, d_obs, x, sigma)
         if guidance == "normalized":
             pull = normalized_step(gradient, sigma)
         else:
-            variance = noise_std**2
-            if guidance_variance is not None:
-                variance += checks.positive("guidance_variance", guidance_variance(float(sigma)))
+            variance = noise_std**2 + added(sigma)
             pull = likelihood_step(gradient, denoise, forward, x, x0, interval, sigma, variance).detach()
         report = {"misfit": squares / (len(d_obs) * noise_std**2), "gradient_norm": gradient.norm(dim=1)}
         return x0, pull, report

@@ -11,7 +11,7 @@ from lib import checks
 from lib.checks import Denoiser, Forward
 from lib.diagnostics import effective_sample_size
 from lib.guidance import damped_step, denoise_and_gradient, gains
-from lib.reverse import Callback, Extrapolation, normal, reverse_process, transition
+from lib.reverse import Callback, Extrapolation, normal, observed, reverse_process, transition, variance_rule
 
 
 def twisted_smc(
@@ -68,11 +68,8 @@ def twisted_smc(
     Raises:
         TypeError, ValueError: As `dps`, and a threshold outside [0, 1].
     """
-    sigmas = checks.noise_levels(sigmas)
-    d_obs = checks.tensor("d_obs", d_obs, shape=(None,), like=sigmas).detach()
-    noise_std = checks.positive("noise_std", noise_std, dtype=sigmas.dtype)
-    if guidance_variance is not None:
-        checks.function("guidance_variance", guidance_variance, "sigma to a variance")
+    sigmas, d_obs, noise_std = observed(sigmas, d_obs, noise_std)
+    given = variance_rule("guidance_variance", guidance_variance, None)
     if isinstance(threshold, bool) or not isinstance(threshold, (int, float)) or not 0 <= threshold <= 1:
         raise ValueError(f"threshold must be a share from 0 to 1, got {threshold!r}")
     generator = checks.random_source(generator, sigmas.device)
@@ -91,10 +88,7 @@ def twisted_smc(
         nonlocal log_weights, twist_before
         x0, gradient, squares = denoise_and_gradient(denoise, forward, d_obs, x, sigma)
         gain, slope = gains(gradient, denoise, forward, x, x0, sigma)
-        if guidance_variance is None:
-            added = float(sigma**2 / (1 + sigma**2) * slope.max().square())
-        else:
-            added = checks.positive("guidance_variance", guidance_variance(float(sigma)))
+        added = given(sigma) if given else float(sigma**2 / (1 + sigma**2) * slope.max().square())
         variance = noise_std**2 + added
         entries = weigh(squares, variance)
         misfit = squares / (len(d_obs) * noise_std**2)

@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from small_networks import BAD_WEIGHTS, mlp
 from torch import nn
 
 from lib.checkpoints import read, write
@@ -13,10 +14,6 @@ from lib.network import Denoiser, ResidualMLP, UNet, load_network, save_network
 
 X = torch.randn(6, 4, generator=torch.Generator().manual_seed(0))
 NET = ResidualMLP(4, width=8, depth=1)
-
-
-def mlp(dim=4, **options):
-    return ResidualMLP(dim, **{"width": 8, "depth": 1, **options})
 
 
 def unet(shape=(8, 8), **options):
@@ -144,19 +141,6 @@ def replaced():
     return network
 
 
-def spoiled(value):
-    network = mlp()
-    with torch.no_grad():
-        network.enter.weight[2, 1] = value
-    return network
-
-
-def mixed():
-    network = mlp()
-    network.leave.double()
-    return network
-
-
 @pytest.mark.parametrize(
     ("network", "error", "message"),
     [
@@ -164,11 +148,7 @@ def mixed():
         (nn.Linear(4, 4), TypeError, "network must be a ResidualMLP or a UNet, got Linear"),
         (Mine(4), TypeError, "network must be a ResidualMLP or a UNet, got Mine"),
         (Denoiser(4, 1.0, {}), TypeError, "got Denoiser"),
-        (mlp().half(), TypeError, "network's enter.weight must have dtype torch.float32 or torch.float64"),
-        (mlp().to("meta"), ValueError, "network's enter.weight must hold values, got a tensor on device meta"),
-        (mixed(), TypeError, "network's leave.weight must have dtype torch.float32 like the other tensors"),
-        (spoiled(math.nan), ValueError, "network's enter.weight must be finite, got 1 NaN"),
-        (spoiled(math.inf), ValueError, "network's enter.weight must be finite, got 1 NaN"),
+        *BAD_WEIGHTS,
         (replaced(), ValueError, r"network must have torch.float32 \[4\] at leave.bias, got torch.float32 \[5\]"),
     ],
 )

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from small_networks import BAD_WEIGHTS, mlp
 from torch import nn
 
 from lib.network import ResidualMLP, fit
@@ -13,10 +14,6 @@ from lib.training_input import checked_settings
 X = torch.randn(6, 4, generator=torch.Generator().manual_seed(0))
 NAN = torch.where(X == X[0, 0], math.nan, X)
 META = torch.empty(6, 4, device="meta")
-
-
-def mlp(**options):
-    return ResidualMLP(4, width=8, depth=1, **options)
 
 
 def train(network=None, examples=X, **options):
@@ -75,19 +72,6 @@ def test_examples_that_are_all_equal_are_refused_but_one_is_not(no_steps):
         train(examples=X[:1])
 
 
-def spoiled():
-    network = mlp()
-    with torch.no_grad():
-        network.leave.weight[0, 0] = math.nan
-    return network
-
-
-def mixed():
-    network = mlp()
-    network.leave.double()
-    return network
-
-
 @pytest.mark.parametrize(
     ("network", "error", "message"),
     [
@@ -96,10 +80,7 @@ def mixed():
         (lambda x, sigma: x, TypeError, "network must be a denoiser of lib.network, got function"),
         (nn.Linear(4, 4), TypeError, "network must be a denoiser of lib.network, got Linear"),
         (nn.MSELoss(), TypeError, "network must be a denoiser of lib.network, got MSELoss"),
-        (mlp().half(), TypeError, "network's enter.weight must have dtype torch.float32 or torch.float64, got"),
-        (mlp().to("meta"), ValueError, "network's enter.weight must hold values, got a tensor on device meta"),
-        (spoiled(), ValueError, "network's leave.weight must be finite, got 1 NaN"),
-        (mixed(), TypeError, "network's leave.weight must have dtype torch.float32 like the other tensors"),
+        *BAD_WEIGHTS,
         (mlp().double(), TypeError, "examples must have dtype torch.float64 like the other tensors"),
         (mlp(sigma_data=100.0), ValueError, r"examples must be centred .* sigma_data \(100\), got"),
     ],
