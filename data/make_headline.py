@@ -4,10 +4,9 @@ Run from the root of the repository: python data/make_headline.py
 The chapter on posterior sampling repeats these calls and asserts that the file still says the same.
 """
 
-import subprocess
-
 import numpy as np
 import torch
+from _provenance import commit, device_name
 
 from lib import plotting
 from lib.diagnostics import nearest_distances
@@ -47,8 +46,8 @@ def main() -> None:
         "preset": preset.name,
         "guidance": "likelihood",
         "seed": SEED,
-        "device": torch.cuda.get_device_name(dev) if dev.type == "cuda" else "CPU",
-        "commit": subprocess.check_output(["git", "rev-parse", "--short", "HEAD"], text=True).strip(),
+        "device": device_name(dev),
+        "commit": commit(__file__),
         "command": "python data/make_headline.py",
     }
     np.savez_compressed(DATA / "headline.npz", **arrays, **chi2, **made)

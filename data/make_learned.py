@@ -10,15 +10,15 @@ is kept in FOLDER (by default _build/learned), so that a command that was stoppe
 """
 
 import argparse
-import subprocess
 import time
 from pathlib import Path
 
 import numpy as np
 import torch
+from _provenance import commit, device_name
 from tqdm import tqdm
 
-from lib.diagnostics import memorization_rate, nearest_distances
+from lib.diagnostics import memorization_rate
 from lib.network import ResidualMLP, fit
 from lib.problem import outside_truth, waveform_problem
 from lib.samplers import dps, sample
@@ -40,11 +40,10 @@ def main():
     parser.add_argument("--steps", type=int, default=sizes.wave_steps)
     parser.add_argument("--parts", type=Path, default=DATA.parent / "_build" / "learned")
     options = parser.parse_args()
-    git = ["git", "-C", str(DATA.parent)]
-    commit = subprocess.check_output([*git, "rev-parse", "--short", "HEAD"], text=True).strip()
-    if subprocess.check_output([*git, "status", "--porcelain", "lib", __file__], text=True).strip():
-        commit += f"+{time.time():.0f}"  # changed code: parts of another run must not be reused
-    folder = options.parts / f"{preset.name}_{options.samples}_{options.levels}_{options.steps}_{commit}"
+    made_at = commit(__file__)
+    if made_at.endswith("+"):
+        made_at += f"{time.time():.0f}"  # changed code: parts of another run must not be reused
+    folder = options.parts / f"{preset.name}_{options.samples}_{options.levels}_{options.steps}_{made_at}"
     folder.mkdir(parents=True, exist_ok=True)
 
     problems = [waveform_problem(preset, seed=seed, device=dev) for seed in TRUTH_SEEDS]
@@ -59,16 +58,6 @@ def main():
         # Distances between models are distances between their velocities, in km/s.
         return problems[0].field(x).flatten(1) / 1000
 
-    def kept(name, make):
-        """The arrays of a run: read from its part, or made and written."""
-        part = folder / f"{name}.npz"
-        if not part.exists():
-            arrays = make()
-            np.savez(part.with_suffix(".tmp.npz"), **arrays)
-            part.with_suffix(".tmp.npz").rename(part)
-        with np.load(part, allow_pickle=False) as stored:
-            return dict(stored)
-
     start = time.perf_counter()
     networks, priors = {}, {}
     for n in sizes.wave_sizes:
@@ -78,33 +67,28 @@ def main():
         priors[n] = sample(networks[n], sigmas, (NUM_PRIOR, preset.num_modes), generator=seeded())
     networks["population"] = lambda x, sigma: x / (1 + sigma**2)
 
-    def posterior(network, problem):
-        shape = (options.samples, preset.num_modes)
-        data = (problem.d_obs, problem.noise_std)
-        return dps(network, problem.forward, *data, sigmas, shape, generator=seeded())
+    def posterior(name, truth):
+        """Samples of a run: read from its part, or made and written."""
+        part = folder / f"{name}_{truth}.npy"
+        if not part.exists():
+            problem, shape = problems[truth], (options.samples, preset.num_modes)
+            data = (problem.d_obs, problem.noise_std)
+            x = dps(networks[name], problem.forward, *data, sigmas, shape, generator=seeded())
+            np.save(part.with_suffix(".tmp.npy"), x.cpu().numpy())
+            part.with_suffix(".tmp.npy").rename(part)
+        return torch.from_numpy(np.load(part, allow_pickle=False)).to(dev)
 
     runs = [(name, truth) for name in networks for truth in range(len(problems))]
-    samples = {}
-    for name, truth in tqdm(runs, desc="posteriors", unit="run"):
-        problem = problems[truth]
-        stored = kept(f"{name}_{truth}", lambda: {"x": posterior(networks[name], problem).cpu().numpy()})  # noqa: B023
-        samples[name, truth] = torch.from_numpy(stored["x"]).to(dev)
+    samples = {run: posterior(*run) for run in tqdm(runs, desc="posteriors", unit="run")}
 
     made = summarize(problems, examples, fresh, priors, samples, pixels)
     made |= {"names": np.array([str(name) for name in networks]), "grid_spacing": preset.grid_spacing, "top": TOP}
-    made |= {"preset": preset.name, "levels": options.levels, "seed": SAMPLER_SEED, "commit": commit}
-    made |= {"device": torch.cuda.get_device_name(dev) if dev.type == "cuda" else "CPU"}
+    made |= {"preset": preset.name, "levels": options.levels, "seed": SAMPLER_SEED, "commit": made_at}
+    made |= {"device": device_name(dev)}
     made |= {"command": f"COURSE_SCALE={preset.name} python data/make_learned.py "
                         f"--samples {options.samples} --levels {options.levels} --steps {options.steps}"}  # fmt: skip
     np.savez_compressed(DATA / f"learned_{preset.name}.npz", **made)
     print(f"{len(runs)} runs of {options.samples} samples in {time.perf_counter() - start:.0f} s")
-
-
-@torch.no_grad()
-def chi2_truth(problem):
-    """Misfit per datum of the truth, also of one that has no coefficients."""
-    clean = problem.forward.acoustic(problem.velocity[None])[0].flatten()
-    return ((clean - problem.d_obs) / problem.noise_std).square().mean().item()
 
 
 def summarize(problems, examples, fresh, priors, samples, pixels):
@@ -120,35 +104,23 @@ def summarize(problems, examples, fresh, priors, samples, pixels):
     everything = [[samples[name, truth] for truth in truths] for name in names]
     velocities = [[problems[truth].field(x) for truth, x in enumerate(row)] for row in everything]
 
-    def table(function, rows=everything):
-        cells = [[function(problems[truth], x) for truth, x in enumerate(row)] for row in rows]
+    def table(function):
+        cells = [[function(problems[truth], x) for truth, x in enumerate(row)] for row in everything]
         return torch.stack([torch.stack(row) for row in cells]).cpu().numpy().astype(np.float32)
 
-    first = [[row[truth][:1] for truth in truths] for row in everything[:-1]]
-    nearest = [
-        [examples[:n][nearest_distances(pixels(x), pixels(examples[:n]), 1)[1][:, 0]] for x in row]
-        for n, row in zip(priors, first, strict=True)
-    ]
     return {
         "sizes": np.array(list(priors)),
         "rules": np.array(RULES),
         # Last axis: rate, null rate, and the bootstrap interval of their difference.
         "prior_rates": np.array([rates(x, n, fresh) for n, x in priors.items()]),
-        "posterior_rates": np.array([[rates(samples[n, t], n, fresh) for t in truths] for n in priors]),
         "posterior_rates_against_population": np.array(
             [[rates(samples[n, t], n, samples["population", t]) for t in truths] for n in priors]
         ),
         "truths": np.stack([problem.velocity.cpu().numpy() for problem in problems]).astype(np.float32),
-        "chi2_truth": np.array([chi2_truth(problem) for problem in problems]),
         "chi2": table(lambda problem, x: problem.chi2(x)),
-        "chi2_examples": table(lambda problem, x: problem.chi2(x), [[examples for _ in truths]])[0],
         "error_top": table(lambda problem, x: problem.errors(x, max_depth=TOP)),
-        "error": table(lambda problem, x: problem.errors(x)),
-        "error_fresh": table(lambda problem, x: problem.errors(x, max_depth=TOP), [[fresh for _ in truths]])[0],
         "mean": np.array([[v.mean(0).cpu().numpy() for v in row] for row in velocities], dtype=np.float32),
         "std": np.array([[v.std(0).cpu().numpy() for v in row] for row in velocities], dtype=np.float32),
-        "sample": table(lambda problem, x: problem.field(x)[0], first),
-        "nearest": table(lambda problem, x: problem.field(x)[0], nearest),
     }
 
 
