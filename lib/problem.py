@@ -10,11 +10,12 @@ from torch import Tensor
 from lib import checks
 from lib.geology import faulted
 from lib.scale import Scale
-from lib.seismic import AcousticForward, VelocityForward, add_noise
+from lib.seismic import AcousticForward, Thinned, VelocityForward, add_noise
 from lib.velocity import CosineField
 
 # Streams of random numbers that never overlap, whatever the seed of the truth.
 _EXAMPLES, _FRESH, _TRUTHS = 1, 2, 1000
+_CUTOFF = 1.15  # of the low-pass filter, in peak frequencies: below the Nyquist frequency of the samples kept
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,7 @@ def waveform_problem(
     *,
     seed: int = 0,
     velocity: Tensor | None = None,
+    thinned: bool = False,
     dtype: torch.dtype = torch.float32,
     device: torch.device | str | None = None,
 ) -> WaveformProblem:
@@ -90,11 +92,13 @@ def waveform_problem(
         seed: Chooses the truth and its noise.
         velocity: A truth of your own instead, [nz, nx], m/s, from outside the population perhaps; the seed then
             chooses the noise.
+        thinned: Keep one shot, few receivers, low frequencies and few samples, with louder noise: so few data that
+            several training models share the posterior.
         dtype: Precision of parameters and data.
         device: Where the waves are computed.
     """
     field = preset.velocity_field()
-    forward = VelocityForward(field, AcousticForward(preset.acquisition()))
+    forward = VelocityForward(field, _thinned(preset) if thinned else AcousticForward(preset.acquisition()))
     generator = torch.Generator().manual_seed(_TRUTHS + checks.count("seed", seed, minimum=0))
     truth = None
     if velocity is None:
@@ -103,6 +107,12 @@ def waveform_problem(
     velocity = checks.tensor("velocity", velocity, shape=field.shape).to(dtype=dtype, device=device)
     with torch.no_grad():
         clean = forward.acoustic(velocity[None])[0].flatten()
-    noise_std = preset.noise_to_signal * float(clean.std())
+    ratio = preset.thinned_noise_to_signal if thinned else preset.noise_to_signal
+    noise_std = ratio * float(clean.std())
     d_obs = add_noise(clean.double().cpu(), noise_std, generator=generator).to(clean)
     return WaveformProblem(field, forward, truth, velocity, d_obs, noise_std)
+
+
+def _thinned(preset: Scale) -> Thinned:
+    survey = preset.acquisition(num_shots=1, num_receivers=preset.thinned_receivers)
+    return Thinned(AcousticForward(survey), cutoff=_CUTOFF * preset.peak_freq, every=preset.thinned_every)

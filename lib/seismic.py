@@ -11,8 +11,9 @@ from torch import Tensor
 from lib import checks
 from lib.acquisition import Acquisition
 from lib.born import BornForward
+from lib.thinned import Thinned
 
-__all__ = ["AcousticForward", "Acquisition", "BornForward", "VelocityForward", "add_noise"]
+__all__ = ["AcousticForward", "Acquisition", "BornForward", "Thinned", "VelocityForward", "add_noise"]
 
 
 class AcousticForward:
@@ -70,15 +71,16 @@ class VelocityForward:
     Args:
         to_velocity: Map from parameters [B, d] to wave speeds [B, nz, nx], m/s; for pixels,
             `lambda x: x.reshape(-1, nz, nx)`. For a Born operator: to perturbations of the speed.
-        acoustic: The wave equation, or its Born operator: with a linear `to_velocity` F is then linear.
+        acoustic: The wave equation, or its Born operator: with a linear `to_velocity` F is then linear. Either may be
+            `Thinned`.
     """
 
-    def __init__(self, to_velocity: Callable[[Tensor], Tensor], acoustic: AcousticForward | BornForward):
+    def __init__(self, to_velocity: Callable[[Tensor], Tensor], acoustic: AcousticForward | BornForward | Thinned):
         if not callable(to_velocity):
             raise TypeError(f"to_velocity must be callable, got {type(to_velocity).__name__}")
-        if not isinstance(acoustic, (AcousticForward, BornForward)):
+        if not isinstance(acoustic, (AcousticForward, BornForward, Thinned)):
             found = type(acoustic).__name__
-            raise TypeError(f"acoustic must be an AcousticForward, got {found} (a BornForward would do, too)")
+            raise TypeError(f"acoustic must be an AcousticForward, got {found} (BornForward and Thinned would do, too)")
         self.to_velocity, self.acoustic = to_velocity, acoustic
 
     def __call__(self, x: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ ROWS = [
     ["mixture", "jacobian", "schedule", "diagnostics"],
     ["geology", "loaders"],
     ["acquisition"],
-    ["born"],
+    ["born", "thinned"],
     ["forward", "velocity", "seismic"],
     ["training_state", "training_input"],
     ["guidance", "reverse", "gauss_newton", "hamiltonian", "training", "tangents"],
