@@ -36,7 +36,8 @@ def sweep(seed):
         mixture = relinearized_posterior(examples, b, problem.forward, problem.d_obs, problem.noise_std)
         top = int(mixture.log_weights.argmax())
         made |= {f"moved_{row}": mixture.log_weights, f"moved_shift_{row}": (mixture.means - examples).norm(dim=1) / b,
-                 f"moved_chi2_{row}": _chi2(problem, mixture.means), f"share_{row}": _share(problem, examples, mixture, b, top),
+                 f"moved_chi2_{row}": _chi2(problem, mixture.means),
+                 f"share_{row}": _share(problem, examples, mixture, b, top),
                  f"order_{row}": nearest_distances(mixture.means, examples, 1)[1][:, 0]}  # fmt: skip
         if b in CHAIN_BANDWIDTHS:
             made |= {f"{key}_{row}": value for key, value in _chains(problem, examples, mixture, b, top).items()}
@@ -77,7 +78,8 @@ def _share(problem, examples, mixture, b, top, number=200):
     covariance = mixture.covariances[top].double()
     normal = torch.distributions.MultivariateNormal(mixture.means[top].double(), covariance)
     factor = torch.linalg.cholesky(covariance)
-    draws = mixture.means[top].double() + torch.randn(number, len(factor), generator=seeded(), dtype=factor.dtype) @ factor.T
+    white = torch.randn(number, len(factor), generator=seeded(), dtype=factor.dtype)
+    draws = mixture.means[top].double() + white @ factor.T
     logs = -_energy(problem, draws.to(examples), examples[top], b) - normal.log_prob(draws)
     return effective_sample_size(logs) / number
 
@@ -88,5 +90,6 @@ def _chains(problem, examples, mixture, b, top):
     chains = mcmc(problem.forward, problem.d_obs, problem.noise_std, mixture.means[top], log_prior=alone.log_prob,
                   num_warmup=20, num_draws=60, num_chains=4, generator=seeded())  # fmt: skip
     draws, width = chains.samples.flatten(0, 1), mixture.covariances[top].diagonal().sqrt()
-    return {"chain_rhat": chains.rhat, "chain_ess": chains.ess, "chain_offset": (draws.mean(0) - mixture.means[top]) / width,
+    offset = (draws.mean(0) - mixture.means[top]) / width
+    return {"chain_rhat": chains.rhat, "chain_ess": chains.ess, "chain_offset": offset,
             "chain_variance": (draws.std(0) / width).square()}  # fmt: skip

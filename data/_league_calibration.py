@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import torch
-from _league import NUM_EXAMPLES, SAMPLERS, SIGMA_MIN, levels, run, seeded, thinned_problem
+from _league import NUM_EXAMPLES, SIGMA_MIN, levels, run, seeded, thinned_problem
 
 from lib.diagnostics import coverage, nearest_distances, rank_histogram, rank_uniformity, sbc_ranks
 from lib.inversion import invert
@@ -47,7 +47,7 @@ def wrong_noise(_):
     generator = seeded(4)
     own = torch.randint(NUM_EXAMPLES, (REPETITIONS,), generator=generator)
     white = torch.randn(REPETITIONS, data.shape[1], generator=generator, dtype=data.dtype)
-    colored = _correlated(white, problem.forward.acoustic.filter.shape[1])
+    colored = _correlated(white, wave.filter.shape[1])
     observed = {"right": data[own] + gamma * white, "correlated": data[own] + gamma * colored}
     cases = {
         "right": (observed["right"], data, gamma),
@@ -64,8 +64,8 @@ def wrong_noise(_):
         made[f"on_truth_{name}"] = logs.exp().gather(1, own[:, None]).mean()
     prior = MemorizedPrior(examples.float(), SIGMA_MIN)
     single = thinned_problem(0)
-    colored = single.d_obs - single.forward(single.truth[None])[0].detach()
-    colored = single.forward(single.truth[None])[0].detach() + _correlated(colored[None], problem.forward.acoustic.filter.shape[1])[0]
+    clean = _modelled(single.forward, single.truth[None])
+    colored = (clean + _correlated((single.d_obs - clean), wave.filter.shape[1]))[0]
     settings = {
         "right": single,
         "half": replace(single, noise_std=gamma / 2),
@@ -107,20 +107,22 @@ def learned(_):
 
 def _sampled(denoise, problems):
     """DPS samples of every problem, [truths, draws, d]."""
-    shape = (DRAWS, scale().num_modes)
-    return torch.stack([
-        dps(denoise, problem.forward, problem.d_obs, problem.noise_std, levels(number=30), shape, generator=seeded(seed))
+    sigmas, shape = levels(number=30), (DRAWS, scale().num_modes)
+    runs = [
+        dps(denoise, problem.forward, problem.d_obs, problem.noise_std, sigmas, shape, generator=seeded(seed))
         for seed, problem in enumerate(problems)
-    ])  # fmt: skip
+    ]
+    return torch.stack(runs)
 
 
 def _summary(name, draws, problems):
     """Ranks, coverages, misfits and errors of draws [truths, draws, d]."""
     truths = torch.stack([problem.truth for problem in problems])
     ranks = sbc_ranks(draws, truths, generator=seeded(0))
+    wanted = torch.tensor(LEVELS_OF_COVERAGE, dtype=draws.dtype)
     return {
         f"histogram_{name}": rank_histogram(ranks, DRAWS, num_bins=BINS),
-        f"coverage_{name}": coverage(draws, truths, torch.tensor(LEVELS_OF_COVERAGE, dtype=draws.dtype), generator=seeded(0)),
+        f"coverage_{name}": coverage(draws, truths, wanted, generator=seeded(0)),
         f"chi2_{name}": torch.stack([problem.chi2(x) for problem, x in zip(problems, draws, strict=True)]),
         f"error_{name}": (draws.mean(1) - truths).norm(dim=1) / truths.shape[1] ** 0.5,
         f"spread_{name}": draws.std(1).square().mean(1).sqrt(),

@@ -5,7 +5,16 @@ import time
 import numpy as np
 import torch
 from _league import (
-    NUM_EXAMPLES, SAMPLERS, SIGMA_MIN, Counted, against_mixture, exact_runs, levels, run, seeded, thinned_problem,
+    NUM_EXAMPLES,
+    SAMPLERS,
+    SIGMA_MIN,
+    Counted,
+    against_mixture,
+    exact_runs,
+    levels,
+    run,
+    seeded,
+    thinned_problem,
 )  # fmt: skip
 
 from lib.diagnostics import effective_sample_size, nearest_distances

@@ -36,7 +36,7 @@ class Scale:
         min_vel: Lower bound of all velocities, m/s.
         thinned_receivers: Receivers of the single shot in the problem with few data.
         thinned_every: Time steps between its samples.
-        thinned_noise_to_signal: Its noise; with it the lookup posterior spreads over 3 to 10 of 200 examples.
+        thinned_noise_to_signal: Its noise: for some truths the lookup posterior spreads over 3 to 5 of 50 examples.
     """
 
     name: str
