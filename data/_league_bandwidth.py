@@ -1,7 +1,9 @@
 """Parts of make_league.py: where linearization holds on waves as the bandwidth grows, and where DPS ends then."""
 
+from functools import partial
+
 import torch
-from _league import LEVELS, SIGMA_MAX, run, seeded
+from _league import LEVELS, SIGMA_MAX, SIGMA_MIN, run, seeded
 
 from lib.diagnostics import effective_sample_size, nearest_distances
 from lib.mixture import MemorizedPrior
@@ -50,17 +52,16 @@ def copies(seed):
     examples = problem.examples(NUM_EXAMPLES)
     made = {"bandwidths": COPY_BANDWIDTHS, "chi2_examples": _chi2(problem, examples)}
     made |= {"levels": LEVELS, "sigma_max": SIGMA_MAX}
+
+    def kept(key, denoise, b):
+        x, _ = run("DPS", denoise, problem, number=8)
+        away, chosen = nearest_distances(x, examples, 1)
+        return {f"distance_{key}": away[:, 0] / (b * examples.shape[1] ** 0.5), f"chosen_{key}": chosen[:, 0],
+                f"chi2_{key}": _chi2(problem, x)}  # fmt: skip
+
+    made |= kept("points", MemorizedPrior(examples, SIGMA_MIN).denoise, SIGMA_MIN)
     for row, b in enumerate(COPY_BANDWIDTHS):
-        prior = MemorizedPrior(examples, b)
-        for name, wide in (("points", False), ("mixture", True)):
-
-            def denoise(x, sigma, wide=wide, prior=prior):
-                return prior.denoise(x, sigma, include_bandwidth=wide)
-
-            x, _ = run("DPS", denoise, problem, number=8)
-            away, chosen = nearest_distances(x, examples, 1)
-            made |= {f"distance_{name}_{row}": away[:, 0] / (b * examples.shape[1] ** 0.5),
-                     f"chosen_{name}_{row}": chosen[:, 0], f"chi2_{name}_{row}": _chi2(problem, x)}  # fmt: skip
+        made |= kept(f"mixture_{row}", partial(MemorizedPrior(examples, b).denoise, include_bandwidth=True), b)
     return made
 
 

@@ -28,7 +28,7 @@ from lib.scale import scale
 from lib.seismic import BornForward, Thinned, VelocityForward
 
 BANDWIDTH = 0.2
-CHAINS = {"num_warmup": 30, "num_draws": 75, "num_chains": 4}
+CHAINS = {"num_warmup": 30, "num_draws": 150, "num_chains": 4}
 
 
 def points(seed):
