@@ -12,7 +12,7 @@ from lib.scale import scale
 from lib.schedule import karras_sigmas
 
 SEED, SIGMA_MAX, SIGMA_MIN, LEVELS = 7, 40.0, 0.02, 50
-# A posterior lies about 4 from the origin, where every run starts: at sigma_max = 5 even the exact sampler chose weights
+# A posterior lies about 4 from the origin, where each run starts: at sigma_max = 5 even the exact sampler chose weights
 # .09 off, at 40 within .02.
 NUM_EXAMPLES = 50
 # Samples a run: those that solve a linear system or run Langevin steps at each level cost ten times as many solves.
