@@ -10,6 +10,7 @@ from chapter_template import template_problems
 
 MAX_LINES, MAX_PLOT_LINES, MAX_MEDIAN = 20, 25, 8
 ALLOWED_TAGS = {"hide-input", "hide-output"}
+WIDGETS = {"slider", "quiz"}  # of lib.widgets; they bring the alt texts of their frames along
 COUNTED_WORDS = r"(?:sections?|sec\.|figures?|fig\.|eqs?\.|tables?|chapters?|versions?|python|cc by)[\s(]*$"
 LITERAL = re.compile(
     r"(?<![\w.])\d*\.\d+(?!\.?\d)"  # 0.37, .37; not 0.1.0
@@ -104,6 +105,23 @@ def draws(tree, plotters):
     return False
 
 
+def widget_calls(tree, makers):
+    """Calls of lib.widgets in a cell."""
+    nodes = (node for node in top_level_nodes(tree) if isinstance(node, ast.Call))
+    return [node for node in nodes if ast.unparse(node.func).removeprefix("widgets.") in makers]
+
+
+def widget_problems(call):
+    """Problems of one interactive figure: words for its frames, and a name that ids can be made from."""
+    given = {keyword.arg: keyword.value for keyword in call.keywords}
+    name = given.get("name")
+    if not (isinstance(name, ast.Constant) and isinstance(name.value, str)):
+        yield "widget whose name is no plain text"
+    alt = given.get("alt")
+    if alt is None or isinstance(alt, ast.Lambda) and isinstance(alt.body, ast.Constant):
+        yield "widget whose alt text does not follow its frames (alt=)"
+
+
 def cell_problems(cell, plotters):
     """Problems of one code cell."""
     first = next((line for line in cell.source.splitlines() if line.strip()), "")
@@ -114,7 +132,9 @@ def cell_problems(cell, plotters):
         return [f"{here}: not plain Python (no magics, no !pip)"]
     tags, options = set(cell.metadata.get("tags", [])), cell.metadata.get("mystnb", {})
     figure, image = options.get("figure") or {}, options.get("image") or {}
+    widgets = widget_calls(tree, WIDGETS)
     found = [f"{here}: tag {tag} is not allowed" for tag in sorted(tags - ALLOWED_TAGS)]
+    found += [f"{here}: {problem}" for call in widgets for problem in widget_problems(call)]
     found += [f"{here}: {name} does not exist" for name in missing_imports(tree)]
     if re.search(r"""["']jet(_r)?["']|\bcm\.jet|plt\.jet""", cell.source):
         found.append(f"{here}: the colour map jet is not allowed")
@@ -123,12 +143,12 @@ def cell_problems(cell, plotters):
         found.append(f"{here}: {length} lines")
     if "hide-input" in tags and not figure:
         found.append(f"{here}: hide-input is for figures only")
-    if figure or draws(tree, plotters):
+    if figure or widgets or draws(tree, plotters):
         if not str(figure.get("name", "")).startswith("fig-"):
             found.append(f"{here}: figure without a name that starts with fig-")
         if not str(figure.get("caption", "")).strip():
             found.append(f"{here}: figure without a caption")
-        if len(str(image.get("alt", "")).strip()) < 10:
+        if not widgets and len(str(image.get("alt", "")).strip()) < 10:
             found.append(f"{here}: figure without an alt text (mystnb: image: alt:)")
     return found + typed_numbers(str(figure.get("caption", "")))
 
@@ -146,6 +166,8 @@ def problems(text, numbered):
     for names in re.findall(r"from lib\.plotting import \(?([\w\s,]+)", source):
         plotters.update(name.strip() for name in names.split(","))
     found = [message for cell in code for message in cell_problems(cell, plotters)]
+    names = re.findall(r"""\b(?:slider|quiz)\(.*?\bname=["']([\w-]*)["']""", source, re.S)
+    found += [f"two widgets of one name: {name}" for name in sorted({n for n in names if names.count(n) > 1})]
     if code and median(map(code_lines, code)) > MAX_MEDIAN:
         found.append(f"median cell has {median(map(code_lines, code))} lines, more than {MAX_MEDIAN}")
     if "[^" in re.sub(r"\$[^$]*\$|`[^`]*`", "", prose):

@@ -64,6 +64,7 @@ Reading time: 30 minutes. Run time: 0.5 s. Memory: 1 GB.
 ```{code-cell} ipython3
 import matplotlib.pyplot as plt
 import lib
+from lib.widgets import slider
 ```
 
 ```{code-cell} ipython3
@@ -91,6 +92,22 @@ mystnb:
 ---
 plt.plot([0, 1])
 plt.show()
+```
+
+```{code-cell} ipython3
+---
+tags: [hide-input]
+mystnb:
+  figure:
+    name: fig-slider
+    caption: A line to move.
+---
+def draw(height):
+    fig, ax = plt.subplots()
+    ax.plot([0, height])
+    return fig
+
+slider(draw, (1, 2), name="height", label="Height", alt=lambda h: f"A line up to {h}.")
 ```
 
 ```{code-cell} ipython3
@@ -142,6 +159,17 @@ BROKEN = {  # name of a fault: text in the good chapter, its replacement, part o
     "no caption": ("caption: A line.", "align: left", "caption"),
     "no figure name": ("name: fig-test", "name: test", "fig-"),
     "figure without metadata": ("assert N > 0", "assert N > 0\nplt.plot([0])", "without a caption"),
+    "widget without alt texts": (', alt=lambda h: f"A line up to {h}.")', ")", "does not follow"),
+    "widget with one alt text": ('f"A line up to {h}."', '"A line."', "does not follow"),
+    "widget without a name": ('name="height", ', "", "no plain text"),
+    "widget with a made-up name": ('name="height"', "name=str(N)", "no plain text"),
+    "widget without a caption": ("caption: A line to move.", "align: left", "caption"),
+    "widget without metadata": ("assert N > 0", "slider(draw, (1, 2), name='x', alt=str)", "without a caption"),
+    "two widgets of one name": (
+        "assert N > 0",
+        "assert N > 0\nslider(draw, (1, 2), name='height', alt=str)",
+        "one name: height",
+    ),
     "unknown import": ("import lib\n", "from lib.no_such import x\n", "lib.no_such.x does not exist"),
     "unknown name": ("import lib\n", "from lib import no_such\n", "lib.no_such does not exist"),
     "footnote": ("# A claim\n", "# A claim\n\nText.[^1]\n", "footnote"),

@@ -24,8 +24,8 @@ ROWS = [
     ["assembly"],
     ["relinearized"],
     ["posterior", "samplers", "network"],
-    ["inversion", "scale", "plotting", "validity"],
-    ["problem", "own_models"],
+    ["inversion", "scale", "plotting", "validity", "frames"],
+    ["problem", "own_models", "widgets"],
 ]
 ROW = {name: number for number, row in enumerate(ROWS) for name in row}
 
