@@ -66,7 +66,8 @@ def fetch_velocity_models(name: str, *, folder: str | Path | None = None) -> Pat
     """Download a public file of velocity models once, verify its checksum, and return where it is.
 
     A file that is there already is verified and not fetched again; one that fails is replaced. Nothing is left under
-    its name before it is verified. The licence of the file binds you: read it in `PUBLIC_MODELS`. Then
+    its name before it is verified. The licence of the file binds you: read it in `PUBLIC_MODELS`, which also has the
+    options that `load_velocity_models` needs to read the file::
 
         load_velocity_models(path, **PUBLIC_MODELS[name].options)
 

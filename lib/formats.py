@@ -22,13 +22,18 @@ class Stored:
 
     Attributes:
         shape, dtype: Those of the array in the file.
-        at_once: Bytes that the format makes one read before the first block can be had; 0 where it does not.
+        at_once: "all" where any block makes the format read the whole array, "part" where each block may cost as much
+            as the whole part that is wanted, "" where blocks are cheap.
     """
 
-    def __init__(self, path: Path, shape: tuple[int, ...], dtype: object, read: Callable, *, at_once: int = 0):
+    def __init__(self, path: Path, shape: tuple[int, ...], dtype: object, read: Callable, *, at_once: str = ""):
         self.path, self.shape, self.dtype = path, tuple(int(side) for side in shape), np.dtype(dtype)
         self.at_once = at_once
         self._read = read
+
+    def bytes_beside(self, share: float) -> float:
+        """Memory that reading a share of the array takes beside the result."""
+        return {"all": 1, "part": share, "": 0}[self.at_once] * math.prod(self.shape) * self.dtype.itemsize
 
     def __getitem__(self, index: tuple[slice, ...]) -> np.ndarray:
         """Read a block.
@@ -84,7 +89,8 @@ def _npy(path: Path) -> Stored:
         raise ValueError(f"{path}: not a readable .npy file of numbers: {error}") from error
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
         raise ValueError(f"{path}: must hold one array of real numbers, got {getattr(array, 'dtype', type(array))}")
-    return Stored(path, array.shape, array.dtype, lambda index: array[index])
+    # Mapped anew for each block: pages of a map that is kept count as memory until it is closed.
+    return Stored(path, array.shape, array.dtype, lambda index: np.load(path, mmap_mode="r", allow_pickle=False)[index])
 
 
 def _raw(path: Path, shape: object, dtype: object) -> Stored:
@@ -101,8 +107,7 @@ def _raw(path: Path, shape: object, dtype: object) -> Stored:
     if found != wanted:
         ratio = f"{found / wanted:.6g} times as many; a wrong shape or dtype, or a file cut short"
         raise ValueError(f"{path}: shape {list(shape)} of {dtype} takes {wanted} bytes, the file has {found} ({ratio})")
-    array = np.memmap(path, dtype, "r", shape=shape)
-    return Stored(path, shape, dtype, lambda index: array[index])
+    return Stored(path, shape, dtype, lambda index: np.memmap(path, dtype, "r", shape=shape)[index])
 
 
 def _is_hdf5(path: Path) -> bool:
@@ -136,7 +141,7 @@ def _matlab(path: Path, variable: str | None) -> Stored:
     shape, kind = next(entry[1:] for entry in contents if entry[0] == name)
     dtype = np.dtype({"double": "f8", "single": "f4"}.get(kind, kind))
     load = functools.cache(lambda: loadmat(path, appendmat=False, variable_names=[name])[name])
-    return Stored(path, shape, dtype, lambda index: load()[index], at_once=math.prod(shape) * dtype.itemsize)
+    return Stored(path, shape, dtype, lambda index: load()[index], at_once="all")
 
 
 @contextmanager
@@ -157,10 +162,10 @@ def _matlab_hdf5(path: Path, variable: str | None) -> Iterator[Stored]:
 
     with file:
         arrays = {name: entry for name, entry in file.items() if is_numbers(entry)}
-        # MATLAB writes its arrays column by column: to HDF5 the axes are reversed.
+        # MATLAB writes its arrays column by column: to HDF5 the axes are reversed, and models are not blocks of a file.
         name = _chosen(path, {name: entry.shape[::-1] for name, entry in arrays.items()}, variable)
         array = arrays[name]
-        yield Stored(path, array.shape[::-1], array.dtype, lambda index: array[index[::-1]].T)
+        yield Stored(path, array.shape[::-1], array.dtype, lambda index: array[index[::-1]].T, at_once="part")
 
 
 @contextmanager

@@ -78,13 +78,14 @@ def load_velocity_models(
             order, size = _layout(stored, axes)
             if sizes and size[1:] != sizes[0][2][1:]:
                 raise ValueError(f"{file}: models of {list(size[1:])} cells, in {sizes[0][0]} {list(sizes[0][2][1:])}")
-            sizes.append((file, order, size, stored.at_once))
+            sizes.append((file, order, size, stored))
     total = sum(size[0] for _, _, size, _ in sizes)
     if start >= total:
         raise ValueError(f"{path}: start must be below the number of models ({total}), got {start}")
     stop = int(min(total, start + max_models))
     wanted = (stop - start, *sizes[0][2][1:])
-    _refuse_what_does_not_fit(path, wanted, 4 * math.prod(wanted) + max(entry[3] for entry in sizes))
+    beside = max(stored.bytes_beside(min(1, wanted[0] / size[0])) for _, _, size, stored in sizes)
+    _refuse_what_does_not_fit(path, wanted, 4 * math.prod(wanted) + beside)
 
     models, done, passed, factors = np.empty(wanted, np.float32), 0, 0, {}
     with tqdm(total=len(models), desc="reading", unit="model", delay=5, leave=False) as bar:
@@ -129,7 +130,7 @@ def _layout(stored: Stored, axes: str | None) -> tuple[list[int], tuple[int, int
     return [letters.index(letter) for letter in "nczx" if letter in letters], (size.get("n", 1), size["z"], size["x"])
 
 
-def _refuse_what_does_not_fit(path: str | Path, wanted: tuple[int, ...], needed: int) -> None:
+def _refuse_what_does_not_fit(path: str | Path, wanted: tuple[int, ...], needed: float) -> None:
     free = available_memory()
     if free is not None and needed > free:
         raise ValueError(
@@ -153,7 +154,7 @@ def available_memory() -> int | None:
 
 def _read(stored: Stored, order: list[int], first: int, models: np.ndarray, bar: tqdm) -> tuple[float, float]:
     """Fill models [n, nz, nx] from the file, block by block, and return the smallest and the largest value."""
-    step = max(1, _BLOCK // models[0].nbytes)
+    step = len(models) if stored.at_once else max(1, _BLOCK // models[0].nbytes)
     low, high, bad = math.inf, -math.inf, 0
     for at in range(0, len(models), step):
         index = [slice(None)] * len(stored.shape)

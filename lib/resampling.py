@@ -33,7 +33,7 @@ def resample(models: Tensor, shape: tuple[int, int], *, average: str = "squared 
         average: "squared slowness", "slowness" or "velocity".
 
     Returns:
-        Wave speeds, [n, *shape], m/s, in the dtype of the models.
+        Wave speeds on the new grid, [n, nz, nx], m/s, in the dtype of the models.
 
     Raises:
         TypeError, ValueError: Bad models, a speed that is not positive, a shape finer than theirs (interpolation would

@@ -170,6 +170,27 @@ def test_segy_cube_is_its_sections(tmp_path):
     assert same(load_velocity_models(path, start=2), MODELS[2:])
 
 
+def headed(path, **fields):
+    """The file with these trace header fields, a list of values each."""
+    with segyio.open(path, "r+", ignore_geometry=True) as file:
+        for name, values in fields.items():
+            for trace, value in enumerate(values):
+                file.header[trace].update({getattr(segyio.TraceField, name): value})
+    return path
+
+
+def test_segy_cube_sorted_the_other_way_is_its_sections_too(tmp_path):
+    path = segy(tmp_path, MODELS)
+    slow, fast = [k // 7 + 1 for k in range(21)], [k % 7 + 1 for k in range(21)]
+    assert same(load_velocity_models(headed(path, CROSSLINE_3D=slow, INLINE_3D=fast)), MODELS)
+
+
+def test_segy_with_offsets_is_recorded_data(tmp_path):
+    path = segy(tmp_path, MODELS[0, :, :4].repeat(2, 1))  # 8 traces: 2 inlines, 2 crosslines, 2 offsets
+    headed(path, INLINE_3D=[1] * 4 + [2] * 4, CROSSLINE_3D=[1, 1, 2, 2] * 2, offset=[1, 2] * 4)
+    assert refused(path, r"has one offset, got 2 \(recorded data")
+
+
 def test_segy_of_the_other_byte_order_is_read(tmp_path):
     assert same(load_velocity_models(segy(tmp_path, MODELS[0], endian="little")), MODELS[:1])
 
