@@ -161,6 +161,13 @@ def test_texts_are_escaped():
     assert asked.all("div", **{"data-answer": bad})
 
 
+def test_arrow_keys_are_left_to_the_widget_in_jupyterlab():
+    elements = Page(make().html + ask().html).elements
+    usable = [e for e in elements if e["tag"] in ("input", "button", "summary")]
+    assert len(usable) == 1 + 6 + 1
+    assert all(e["data-lm-suppress-shortcuts"] == "true" for e in usable)
+
+
 def test_figures_are_closed():
     before = plt.get_fignums()
     make()
