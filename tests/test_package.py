@@ -11,7 +11,7 @@ FILES = sorted((Path(__file__).parent.parent / "lib").glob("*.py"))
 # Split rooms sit just above the module that shows their names.
 ROWS = [
     ["checks"],
-    ["gaussian", "checkpoints", "layers", "autodiff", "calibration", "convergence", "transport"],
+    ["gaussian", "checkpoints", "layers", "autodiff", "calibration", "convergence", "transport", "neighbours"],
     ["low_rank"],
     ["mixture", "jacobian", "schedule", "diagnostics"],
     ["geology", "loaders"],
