@@ -66,11 +66,11 @@ def test_touching_finds_exact_and_near_copies():
 
 
 def test_rates_are_those_of_memorization_rate():
-    examples, fresh = randn(60, 6), randn(80, 6, seed=1)
-    samples = torch.cat([examples[:30] + 1e-2, randn(30, 6, seed=2)])
+    examples, fresh = randn(60, 6), randn(800, 6, seed=1)
+    samples = torch.cat([examples.repeat(5, 1) + 1e-2, randn(300, 6, seed=2)])
     around = Neighbourhood.measured(samples, examples, fresh, generator=None)
     for found, rule in zip(around.rates(0.95, generator=seeded(0)), RULES, strict=True):
-        expected = memorization_rate(samples, examples, fresh, rule)
+        expected = memorization_rate(samples, examples, fresh, rule, generator=seeded(0))
         assert (found.rate, found.null_rate, found.rule) == (expected.rate, expected.null_rate, rule)
         assert found.confidence == 0.975
         width, other = (r.interval[1] - r.interval[0] for r in (found, expected))

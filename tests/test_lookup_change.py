@@ -26,7 +26,7 @@ def test_change_is_that_of_a_lookup_over_the_other_examples():
     prior = float((examples - examples.mean(0)).square().sum(1).mean().sqrt())
     assert (found.top, found.num_examples) == (top, 12)
     assert found.effective_size == pytest.approx(float(1 / weights.square().sum()))
-    assert found.top_weight == found.total_variation == pytest.approx(float(weights[top]))
+    assert (found.top_weight, found.total_variation) == pytest.approx((float(weights[top]),) * 2)
     assert found.mean_change == pytest.approx(float((mean - rest @ others).norm()) / prior)
     assert found.spread == pytest.approx(float((weights @ (examples - mean).square().sum(1)).sqrt()) / prior)
     order = weights.sort(descending=True).values
