@@ -82,6 +82,14 @@ def test_nats_are_the_difference_of_smoothed_log_likelihoods():
     assert found.nats_error < 0.05 * expected
 
 
+def test_levels_beyond_the_last_are_counted():
+    """Of the point mass at 0 the error is |x|^2 at every level, and the divergence |x|^2 / (2 s^2)."""
+    examples, held_out = randn(40, 3), 2 * randn(500, 3, seed=1)
+    found = denoising_gap(lambda x, s: 0 * x, examples, held_out, levels(0.4, 0.8, 60), generator=seeded(2))
+    losses = found.loss_held_out[0] - found.loss_training[0]
+    assert found.nats == pytest.approx(3 * losses / (2 * 0.4**2), rel=1e-3)
+
+
 def test_kernel_density_prefers_training_models_only_if_samples_copy():
     examples, held_out, fresh = randn(50, 10), randn(200, 10, seed=1), randn(400, 10, seed=2)
     copies = MemorizedPrior(examples, 0.02).sample(400, generator=seeded(3))
