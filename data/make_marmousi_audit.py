@@ -101,8 +101,8 @@ def main():
         parts.append(audited(examples, held_out) | {"lookup": looked_up(examples, held_out, waves)})
     folds = {key: np.array([part[key] for part in parts]) for key in parts[0]}
     made = {
-        "num_models": len(models), "side": options.side, "shape": np.array(stored.shape[1:]), "peak_freq": survey.peak_freq,
-        "spacing": SPACING, "noise_to_signal": NOISE, "seed": SEED, "commit": made_at,
+        "num_models": len(models), "side": options.side, "shape": np.array(stored.shape[1:]),
+        "peak_freq": survey.peak_freq, "spacing": SPACING, "noise_to_signal": NOISE, "seed": SEED, "commit": made_at,
         "device": device_name(torch.device("cpu")),
         "command": f"python data/make_marmousi_audit.py {options.file.name}",
     }  # fmt: skip
