@@ -72,26 +72,26 @@ def load_velocity_models(
     start = checks.count("start", start, minimum=0)
     max_models = math.inf if max_models is None else checks.count("max_models", max_models)
     options = {"shape": shape, "dtype": dtype, "variable": variable}
-    sizes = []
+    parts = []
     for file in _files(Path(path), pattern):
         with opened(file, **options) as stored:
-            order, size = _layout(stored, axes)
-            if sizes and size[1:] != sizes[0][2][1:]:
-                raise ValueError(f"{file}: models of {list(size[1:])} cells, in {sizes[0][0]} {list(sizes[0][2][1:])}")
-            sizes.append((file, order, size, stored))
-    total = sum(size[0] for _, _, size, _ in sizes)
+            order, (n, *cells) = _layout(stored, axes)
+            if parts and cells != parts[0][3]:
+                raise ValueError(f"{file}: models of {cells} cells, in {parts[0][0]} {parts[0][3]}")
+            parts.append((file, order, n, cells, stored))
+    total = sum(n for _, _, n, _, _ in parts)
     if start >= total:
         raise ValueError(f"{path}: start must be below the number of models ({total}), got {start}")
     stop = int(min(total, start + max_models))
-    wanted = (stop - start, *sizes[0][2][1:])
-    beside = max(stored.bytes_beside(min(1, wanted[0] / size[0])) for _, _, size, stored in sizes)
+    wanted = (stop - start, *parts[0][3])
+    beside = max(stored.bytes_beside(min(1, wanted[0] / n)) for _, _, n, _, stored in parts)
     _refuse_what_does_not_fit(path, wanted, 4 * math.prod(wanted) + beside)
 
     models, done, passed, factors = np.empty(wanted, np.float32), 0, 0, {}
     with tqdm(total=len(models), desc="reading", unit="model", delay=5, leave=False) as bar:
-        for file, order, size, _ in sizes:
-            first, last = max(start - passed, 0), min(stop - passed, size[0])
-            passed += size[0]
+        for file, order, n, _, _ in parts:
+            first, last = max(start - passed, 0), min(stop - passed, n)
+            passed += n
             if first >= last:
                 continue
             with opened(file, **options) as stored:

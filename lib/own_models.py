@@ -1,6 +1,7 @@
 """Diffusion posterior sampling with the reader's own velocity models as the memorized prior, from the shell.
 
     python -m lib.own_models MODELS.npy --hold-out 0 --grid 64 --grid-spacing 25
+
     python -m lib.own_models models.bin --shape 20 128 128 --dtype ">f4" --max-models 10
 
 One model is held out as the truth; the others are the training set, in pixels. Survey and noise keep the dimensionless

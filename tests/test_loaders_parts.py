@@ -9,6 +9,7 @@ import pytest
 import torch
 from scipy.io import savemat
 
+from lib.formats import Stored
 from lib.loaders import available_memory, load_velocity_models
 
 MODELS = np.random.default_rng(0).uniform(1500, 4500, (3, 6, 7))
@@ -69,6 +70,20 @@ def test_memory_is_that_of_the_models_asked_for(tmp_path, monkeypatch, suffix, t
         tracemalloc.stop()
         size = found.numel() * 4
         assert size < peak < times * size + 2**19  # a block, and small things
+
+
+@pytest.mark.parametrize(("suffix", "expected"), [("npy", 3), ("mat", 1)])
+def test_blocks_are_read_once_and_in_one_go_where_each_costs_a_file(tmp_path, monkeypatch, suffix, expected):
+    path, reads, read = tmp_path / f"models.{suffix}", [], Stored.__getitem__
+    if suffix == "npy":
+        saved(tmp_path, MODELS)
+    else:
+        with h5py.File(path, "w") as file:
+            file["vp"] = MODELS.T
+    monkeypatch.setattr("lib.loaders._BLOCK", 1)
+    monkeypatch.setattr(Stored, "__getitem__", lambda stored, index: reads.append(index) or read(stored, index))
+    load_velocity_models(path)
+    assert len(reads) == expected
 
 
 def test_more_than_the_memory_holds_is_refused_before_it_is_read(tmp_path, monkeypatch):
