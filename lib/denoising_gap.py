@@ -12,6 +12,7 @@ from lib.checks import Denoiser
 from lib.mixture import MemorizedPrior
 
 _NUM_POINTS = 256
+_STANDARD_ERRORS = 3.0  # of an interval at each level, as the lowest of many is looked at
 
 
 @dataclass(frozen=True)
@@ -26,9 +27,11 @@ class DenoisingGap:
         broad_training, broad_held_out: |G - M|, the size that tells small from large.
         loss_training, loss_held_out: |D - x_0|^2 per coordinate, in units of the models squared.
         loss_memorized, loss_broad: The same of M and of G on held-out models.
+        ratio_low, ratio_high: Interval of loss_training / loss_held_out, three standard errors to either side; None
+            without held-out models. For the population's denoiser the ratio is near 1, for M it falls to 0.
         nats: Mean log-likelihood of training models above that of held-out ones, at resolution sigmas[0], implied by
             the two losses; None without held-out models.
-        nats_error: Its standard error.
+        nats_error: Its standard error; all points about one model count as one.
     """
 
     sigmas: tuple[float, ...]
@@ -40,6 +43,8 @@ class DenoisingGap:
     loss_held_out: tuple[float, ...] | None = None
     loss_memorized: tuple[float, ...] | None = None
     loss_broad: tuple[float, ...] | None = None
+    ratio_low: tuple[float, ...] | None = None
+    ratio_high: tuple[float, ...] | None = None
     nats: float | None = None
     nats_error: float | None = None
 
@@ -59,6 +64,17 @@ class DenoisingGap:
             if memorized > gaussian
         ]
         return min(found, default=None)
+
+    def smallest_ratio(self) -> tuple[float, float, float, float] | None:
+        """loss_training / loss_held_out at the level where its interval ends lowest: ratio, both ends, level.
+
+        None without held-out models.
+        """
+        if self.loss_held_out is None:
+            return None
+        ratios = (ours / fresh for ours, fresh in zip(self.loss_training, self.loss_held_out, strict=True))
+        high, ratio, low, sigma = min(zip(self.ratio_high, ratios, self.ratio_low, self.sigmas, strict=True))
+        return ratio, low, high, sigma
 
 
 def denoising_gap(
@@ -93,7 +109,7 @@ def denoising_gap(
     tables: list[list[tuple[float, ...]]] = [[] for _ in sets]
     losses: list[list[Tensor]] = [[] for _ in sets]
     for sigma in tqdm(sigmas, desc="gap to the memorized denoiser", unit="level", delay=5, leave=False):
-        for (x0, noise), table, loss in zip(sets, tables, losses, strict=True):
+        for (x0, noise, _), table, loss in zip(sets, tables, losses, strict=True):
             x = x0 + sigma * noise
             ours, memorized = denoise(x, sigma), prior.denoise(x, sigma)
             broad = centre + variance / (variance + sigma**2) * (x - centre)
@@ -107,16 +123,27 @@ def denoising_gap(
     near, broad, loss, _, _ = zip(*tables[0], strict=True)
     if held_out is None:
         return DenoisingGap(levels, near, broad, loss)
-    nats = [_nats(torch.stack(loss, 1), sigmas.double()) for loss in losses]
+    errors, picks = [torch.stack(loss, 1) for loss in losses], [pick for _, _, pick in sets]
+    nats = [_nats(e, sigmas.double())[:, None] for e in errors]
     difference = float(nats[1].mean() - nats[0].mean())
-    error = float(sum(n.var() / len(n) for n in nats) ** 0.5)
-    return DenoisingGap(levels, near, broad, loss, *zip(*tables[1], strict=True), difference, error)
+    error = float(sum(_variance(n, pick) for n, pick in zip(nats, picks, strict=True)) ** 0.5)
+    means = [e.mean(0).clamp_min(torch.finfo(e.dtype).tiny) for e in errors]
+    spread = sum(_variance(e / mean, pick) for e, mean, pick in zip(errors, means, picks, strict=True)).sqrt()
+    ratio, reach = errors[0].mean(0) / means[1], torch.exp(_STANDARD_ERRORS * spread)  # on a logarithmic scale
+    ends = (tuple((ratio / reach).tolist()), tuple((ratio * reach).tolist()))
+    return DenoisingGap(levels, near, broad, loss, *zip(*tables[1], strict=True), *ends, difference, error)
 
 
-def _noised(models: Tensor, number: int, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
+def _noised(models: Tensor, number: int, generator: torch.Generator | None) -> tuple[Tensor, Tensor, Tensor]:
     pick = torch.randint(len(models), (number,), generator=generator, device=models.device)
     x0 = models[pick]
-    return x0, torch.randn(x0.shape, generator=generator, dtype=x0.dtype, device=x0.device)
+    return x0, torch.randn(x0.shape, generator=generator, dtype=x0.dtype, device=x0.device), pick
+
+
+def _variance(values: Tensor, pick: Tensor) -> Tensor:
+    """Variance of the mean of values [B, K] whose rows belong to drawn models [B]; a model's rows are dependent."""
+    sums = values.new_zeros(int(pick.max()) + 1, values.shape[1]).index_add_(0, pick, values - values.mean(0))
+    return (sums / len(values)).square().sum(0)
 
 
 def _rms(values: Tensor) -> float:

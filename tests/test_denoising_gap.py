@@ -69,7 +69,7 @@ def test_population_denoiser_stays_above_half_of_the_gaussian_where_levels_tell(
 
 def test_nats_are_the_difference_of_smoothed_log_likelihoods():
     """I-MMSE against the density itself; 60 levels leave a percent to the trapezoidal rule."""
-    examples, held_out, s = randn(6, 3), randn(500, 3, seed=1), 0.4
+    examples, held_out, s = randn(6, 3), randn(2000, 3, seed=1), 0.4
     prior = MemorizedPrior(examples, s)
     found = denoising_gap(prior.denoise, examples, held_out, levels(s, 50, 60), num_points=4000, generator=seeded(2))
     direct = []
@@ -88,6 +88,39 @@ def test_levels_beyond_the_last_are_counted():
     found = denoising_gap(lambda x, s: 0 * x, examples, held_out, levels(0.4, 0.8, 60), generator=seeded(2))
     losses = found.loss_held_out[0] - found.loss_training[0]
     assert found.nats == pytest.approx(3 * losses / (2 * 0.4**2), rel=1e-3)
+
+
+def test_ratio_of_errors_is_one_for_the_population_and_zero_for_the_memorized_denoiser():
+    examples, held_out = randn(40, 6), randn(400, 6, seed=1)
+    known = denoising_gap(lambda x, s: x / (1 + s**2), examples, held_out, levels(0.1, 3, 8), generator=seeded(0))
+    _, low, high, _ = known.smallest_ratio()
+    assert low < 1 < high
+    # At large noise the error of a model is its squared length over d, so its mean over n models varies by 2 / (n d).
+    expected = (3 * (2 / (40 * 6) + 2 / (400 * 6)) ** 0.5)  # before one model's noisy points
+    last = known.ratio_high[-1] / known.ratio_low[-1]
+    assert 0.7 < torch.tensor(last).log().item() / 2 / expected < 1.6
+    memorized = MemorizedPrior(examples, 0.1).denoise
+    by_heart = denoising_gap(memorized, examples, held_out, levels(0.1, 3, 8), generator=seeded(0))
+    ratio, low, high, sigma = by_heart.smallest_ratio()
+    assert low <= ratio <= high < 1e-6
+    assert sigma < 0.2
+    assert denoising_gap(known_to_none, examples, None, levels(0.1, 1, 2)).smallest_ratio() is None
+
+
+def known_to_none(x, sigma):
+    return x
+
+
+def test_points_about_one_model_count_as_one():
+    """Forty times the points about the same ten models leave the interval, and the error of the nats, as wide."""
+    examples, held_out = randn(10, 4), randn(10, 4, seed=1)
+    few, many = (
+        denoising_gap(lambda x, s: x / (1 + s**2), examples, held_out, levels(0.5, 3, 3), num_points=n,
+                      generator=seeded(1))
+        for n in (500, 20_000)
+    )  # fmt: skip
+    assert many.nats_error > 0.7 * few.nats_error
+    assert many.ratio_high[-1] / many.ratio_low[-1] > (few.ratio_high[-1] / few.ratio_low[-1]) ** 0.7
 
 
 def test_kernel_density_prefers_training_models_only_if_samples_copy():
