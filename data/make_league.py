@@ -55,7 +55,7 @@ def main():
     tasks = Parallel(n_jobs=options.jobs, return_as="generator")(delayed(_part)(name, folder) for name in wanted)
     parts = dict(zip(wanted, tqdm(tasks, total=len(wanted), desc="league", unit="task"), strict=True))
     for name, part in parts.items():
-        print(f"{name}: {float(part['task_seconds']):.0f} s")
+        print(f"{name}: {float(part['task_seconds']):.0f} s, {float(part['task_cpu_seconds']):.0f} s of processor time")
     if options.only == "*":
         made = {f"{name}/{key}": value for name, part in parts.items() for key, value in part.items()}
         made |= {"commit": made_at, "device": device_name(torch.device("cpu")), "seed": SEED, "preset": scale().name}
@@ -69,8 +69,9 @@ def _part(name, folder):
     path = folder / f"{name}.npz"
     if not path.exists():
         function, argument = TASKS[name]
-        start = time.perf_counter()
-        made = function(argument) | {"task_seconds": time.perf_counter() - start}
+        start, processor = time.perf_counter(), time.process_time()
+        made = function(argument)
+        made |= {"task_seconds": time.perf_counter() - start, "task_cpu_seconds": time.process_time() - processor}
         small = {key: np.asarray(value) for key, value in made.items()}
         small = {key: value.astype(np.float32) if value.dtype == np.float64 and value.ndim else value
                  for key, value in small.items()}  # fmt: skip

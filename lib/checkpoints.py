@@ -42,11 +42,16 @@ def write(path: str | Path, tensors: Mapping[str, Tensor], facts: dict) -> None:
     Raises:
         TypeError, ValueError, FileNotFoundError, PermissionError: As `target`.
     """
-    path = target("path", path)
     # Copies: safetensors refuses tensors that share memory.
     tensors = {key: value.detach().cpu().clone(memory_format=torch.contiguous_format) for key, value in tensors.items()}
     text = json.dumps(facts)
     data = safetensors.torch.save(tensors, {"format": _FORMAT, "facts": text, "digest": _digest(tensors, text)})
+    write_bytes(path, data)
+
+
+def write_bytes(path: str | Path, data: bytes) -> None:
+    """Write a file whole or not at all; errors as those of `target`."""
+    path = target("path", path)
     # A name of its own: two runs that write to one path by mistake each leave a whole file.
     part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
     try:

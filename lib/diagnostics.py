@@ -1,7 +1,7 @@
 """Diagnostics: distances between weights, effective sample sizes, and memorization rates beside their null.
 
-Calibration (`lib.calibration`), convergence of chains (`lib.convergence`) and the Wasserstein distance
-(`lib.transport`) can be imported from here too.
+Nearest neighbours (`lib.neighbours`), calibration (`lib.calibration`), convergence of chains (`lib.convergence`) and
+the Wasserstein distance (`lib.transport`) can be imported from here too.
 """
 
 from __future__ import annotations
@@ -14,14 +14,16 @@ from torch import Tensor
 from lib import checks
 from lib.calibration import coverage, rank_histogram, rank_uniformity, sbc_ranks
 from lib.convergence import chain_ess, rhat
+from lib.neighbours import nearest_distances, nearest_ratio, ratio_of_distances
 from lib.transport import wasserstein
 
 __all__ = [
     "MemorizationRate", "chain_ess", "coverage", "effective_sample_size", "memorization_rate", "nearest_distances",
-    "nearest_ratio", "rank_histogram", "rank_uniformity", "rhat", "sbc_ranks", "total_variation", "wasserstein",
+    "nearest_ratio", "rank_histogram", "rank_uniformity", "rate_of_ratios", "ratio_of_distances", "rhat", "sbc_ranks",
+    "total_variation", "wasserstein",
 ]  # fmt: skip
 
-_THRESHOLDS = {"d1/d2": 1 / 3, "nearest-ratio": 0.7}
+RULES = {"d1/d2": 1 / 3, "nearest-ratio": 0.7}  # name: ratio below which a point counts as a copy
 _NUM_BOOTSTRAP = 2000
 
 
@@ -64,57 +66,6 @@ def effective_sample_size(log_weights: Tensor) -> float:
     return float(torch.exp(-torch.logsumexp(2 * logs, 0)))
 
 
-def nearest_distances(samples: Tensor, examples: Tensor, k: int, *, block: int = 1024) -> tuple[Tensor, Tensor]:
-    """Distances to the k nearest examples, [B, k], ascending, and their indices, [B, k]; in blocks of samples.
-
-    Args:
-        samples: Points, [B, d].
-        examples: Points among which neighbours are looked for, [N, d].
-        k: Neighbours, 1 to N.
-        block: Samples compared at a time; bounds the memory.
-
-    Raises:
-        TypeError, ValueError: Bad tensors, k outside 1..N, or distances that overflow the dtype.
-    """
-    examples = checks.tensor("examples", examples, shape=(None, None))
-    samples = checks.tensor("samples", samples, shape=(None, examples.shape[1]), like=examples)
-    k = checks.count("k", k)
-    if k > len(examples):
-        raise ValueError(f"k must be at most the number of examples ({len(examples)}), got {k}")
-    found = []
-    centre = examples.mean(0)
-    for part in samples.split(block):
-        # The product form only picks candidates (centred, so that its cancellation is small); their distances are
-        # then formed from differences: an exact copy is at distance 0.
-        near = torch.cdist(part - centre, examples - centre).topk(min(k + 4, len(examples)), largest=False).indices
-        exact = torch.linalg.vector_norm(part[:, None] - examples[near], dim=-1)
-        distances, order = exact.sort(dim=1)
-        found.append((distances[:, :k], near.gather(1, order[:, :k])))
-    distances, indices = (torch.cat(part) for part in zip(*found, strict=True))
-    checks.finite("distance from samples to examples", distances)
-    return distances, indices
-
-
-def nearest_ratio(samples: Tensor, examples: Tensor, k: int) -> Tensor:
-    """Distance to the nearest example over the mean distance to the next ones, d1 / mean(d2..dk), [B].
-
-    Small for a copy, near 1 for a point no closer to one example than to others. An exact copy scores 0. The value
-    of a *fresh* draw depends on N, k and the dimension: never read it without a null (`memorization_rate`).
-
-    Args:
-        samples: Samples, [B, d].
-        examples: Training set, [N, d], N >= 2.
-        k: Neighbours used, 2 to N; 2 gives d1 / d2.
-
-    Raises:
-        TypeError, ValueError: Bad tensors, a single example, or k outside 2..N.
-    """
-    k = checks.count("k", k, minimum=2)
-    distances, _ = nearest_distances(samples, examples, k)
-    nearest, others = distances[:, 0], distances[:, 1:].mean(1)
-    return torch.where(nearest == 0, torch.zeros_like(nearest), nearest / others)
-
-
 @dataclass(frozen=True)
 class MemorizationRate:
     """Share of samples that copy, beside the share of fresh draws that the same rule would call copies.
@@ -122,12 +73,13 @@ class MemorizationRate:
     Attributes:
         rate: Share of samples below the threshold.
         null_rate: The same for fresh draws from the population, never trained on.
-        interval: 95 % bootstrap interval of rate minus null_rate; from shares (k + 1/2) / (n + 1), so that it keeps a
+        interval: Bootstrap interval of rate minus null_rate; from shares (k + 1/2) / (n + 1), so that it keeps a
             width where no sample or every sample copies.
         rule: Name of the rule.
         threshold: Ratio below which a point counts as a copy.
         num_samples: Number of samples.
         num_fresh: Number of fresh draws.
+        confidence: Probability that the interval is meant to have.
     """
 
     rate: float
@@ -137,6 +89,7 @@ class MemorizationRate:
     threshold: float
     num_samples: int
     num_fresh: int
+    confidence: float = 0.95
 
     def __str__(self) -> str:
         low, high = self.interval
@@ -173,27 +126,49 @@ def memorization_rate(
     Raises:
         TypeError, ValueError: Bad tensors, fewer than two examples, an unknown rule, a threshold not positive.
     """
-    if not isinstance(rule, str) or rule not in _THRESHOLDS:
-        raise ValueError(f"rule must be one of {sorted(_THRESHOLDS)}, got {rule!r}")
-    threshold = checks.positive("threshold", _THRESHOLDS[rule] if threshold is None else threshold)
+    if not isinstance(rule, str) or rule not in RULES:
+        raise ValueError(f"rule must be one of {sorted(RULES)}, got {rule!r}")
+    threshold = checks.positive("threshold", RULES[rule] if threshold is None else threshold)
     examples = checks.tensor("examples", examples, shape=(None, None))
     if len(examples) < 2:
         raise ValueError(f"examples must hold at least 2 models for a rule about neighbours, got {len(examples)}")
     generator = checks.random_source(generator, examples.device)
     fresh = checks.tensor("fresh", fresh, shape=(None, examples.shape[1]), like=examples)
     k = 2 if rule == "d1/d2" else min(50, len(examples))
-    copied = (nearest_ratio(samples, examples, k) < threshold).double()
-    null = (nearest_ratio(fresh, examples, k) < threshold).double()
+    ratios, null = nearest_ratio(samples, examples, k), nearest_ratio(fresh, examples, k)
+    return rate_of_ratios(ratios, null, rule, threshold, generator=generator)
+
+
+def rate_of_ratios(
+    ratios: Tensor,
+    null: Tensor,
+    rule: str,
+    threshold: float,
+    *,
+    confidence: float = 0.95,
+    independent: int | None = None,
+    generator: torch.Generator | None = None,
+) -> MemorizationRate:
+    """The rate of `memorization_rate` from ratios at hand, of samples [B] and of fresh draws [M].
+
+    Args:
+        ratios: Of the samples, [B].
+        null: Of the fresh draws, [M].
+        rule: Name of the rule.
+        threshold: Ratio below which a point counts as a copy.
+        confidence: Of the interval.
+        independent: Independent outcomes among the M, where they are fewer; None: all.
+    """
+    copied, fresh = (ratios < threshold).double(), (null < threshold).double()
     # Resampling 0/1 outcomes with replacement is a binomial draw at the observed share; moved half an outcome towards
     # the middle, or no copies among few samples would claim an interval of width 0.
-    differences = _resampled(copied, generator) - _resampled(null, generator)
-    low, high = (float(torch.quantile(differences, level)) for level in (0.025, 0.975))
-    return MemorizationRate(
-        float(copied.mean()), float(null.mean()), (low, high), rule, threshold, len(copied), len(null)
-    )
+    differences = _resampled(copied, len(copied), generator) - _resampled(fresh, independent or len(fresh), generator)
+    low, high = (float(torch.quantile(differences, 0.5 + side * confidence / 2)) for side in (-1, 1))
+    rate, null_rate = float(copied.mean()), float(fresh.mean())
+    return MemorizationRate(rate, null_rate, (low, high), rule, threshold, len(copied), len(fresh), confidence)
 
 
-def _resampled(outcomes: Tensor, generator: torch.Generator | None) -> Tensor:
-    total = torch.full((_NUM_BOOTSTRAP,), float(len(outcomes)), dtype=torch.float64, device=outcomes.device)
-    share = (outcomes.sum() + 0.5) / (len(outcomes) + 1)
-    return torch.binomial(total, share.expand_as(total).contiguous(), generator=generator) / len(outcomes)
+def _resampled(outcomes: Tensor, number: int, generator: torch.Generator | None) -> Tensor:
+    total = torch.full((_NUM_BOOTSTRAP,), float(number), dtype=torch.float64, device=outcomes.device)
+    share = (outcomes.mean() * number + 0.5) / (number + 1)
+    return torch.binomial(total, share.expand_as(total).contiguous(), generator=generator) / number

@@ -2,6 +2,8 @@
 
     python -m lib.own_models MODELS.npy --hold-out 0 --grid 64 --grid-spacing 25
 
+    python -m lib.own_models models.bin --shape 20 128 128 --dtype ">f4" --max-models 10
+
 One model is held out as the truth; the others are the training set, in pixels. Survey and noise keep the dimensionless
 numbers of the course's preset (cells per wavelength, Courant number, noise-to-signal ratio).
 """
@@ -23,7 +25,7 @@ from lib.samplers import dps
 from lib.scale import Scale, device, scale
 from lib.schedule import karras_sigmas
 from lib.seismic import AcousticForward, VelocityForward, add_noise
-from lib.velocity import load_velocity_models
+from lib.velocity import load_velocity_models, resample
 
 SIGMA_MAX, SIGMA_MIN = 5.0, 0.02
 
@@ -64,19 +66,6 @@ def matching_scale(preset: Scale, models: Tensor, grid_spacing: float) -> Scale:
     sized = dataclasses.replace(preset, grid=grid, extent=grid * grid_spacing, max_vel=fastest, min_vel=slowest)
     peak_freq = slowest / (cells_per_wavelength * grid_spacing)
     return dataclasses.replace(sized, peak_freq=peak_freq, duration=steps * sized.dt)
-
-
-def resample(models: Tensor, grid: int) -> Tensor:
-    """Average models [n, nz, nx] over the cells of a coarser square grid, [n, grid, grid].
-
-    Raises:
-        TypeError, ValueError: Bad models, or a grid below 8 or finer than theirs.
-    """
-    models = checks.tensor("models", models, shape=(None, None, None))
-    grid = checks.count("grid", grid, minimum=8)
-    if grid > min(models.shape[1:]):
-        raise ValueError(f"grid must be at most the models' size {list(models.shape[1:])}, got {grid}")
-    return torch.nn.functional.interpolate(models[:, None], (grid, grid), mode="area")[:, 0]
 
 
 def sample_with_own_models(models: Tensor, hold_out: int, survey: Scale, *, seed: int = 0) -> OwnModelsResult:
@@ -131,13 +120,26 @@ def sample_with_own_models(models: Tensor, hold_out: int, survey: Scale, *, seed
 def main(arguments: list[str] | None = None) -> None:
     """Command line: read the models, run, print a table."""
     parser = argparse.ArgumentParser(prog="python -m lib.own_models", description=__doc__.split("\n")[0])
-    parser.add_argument("models", help=".npy file of velocity models, see load_velocity_models")
+    parser.add_argument("models", help="file or folder of velocity models, see load_velocity_models")
     parser.add_argument("--hold-out", type=int, default=0, help="index of the model that plays the truth")
-    parser.add_argument("--grid", type=int, default=64, help="cells a side after averaging")
+    parser.add_argument("--grid", type=int, default=64, help="cells a side after resampling")
     parser.add_argument("--grid-spacing", type=float, default=25.0, help="size of such a cell, m")
     parser.add_argument("--seed", type=int, default=0, help="seed of noise and samples")
+    reading = parser.add_argument_group("reading", "options of load_velocity_models")
+    reading.add_argument("--shape", type=int, nargs="+", help="raw files: the sizes as stored")
+    reading.add_argument("--dtype", help="raw files: type and byte order, such as '>f4'")
+    reading.add_argument("--variable", help="MATLAB files: name of the array")
+    reading.add_argument("--axes", help="what the stored axes are, such as 'xz'")
+    reading.add_argument("--unit", choices=("m/s", "km/s", "ft/s"), help="unit of the values; found out if not given")
+    reading.add_argument("--start", type=int, default=0, help="first model to read")
+    reading.add_argument("--max-models", type=int, help="read at most so many")
     options = parser.parse_args(arguments)
-    models = resample(load_velocity_models(options.models), options.grid).to(device())
+    grid = checks.count("grid", options.grid, minimum=8)
+    names = ("shape", "dtype", "variable", "axes", "unit", "start", "max_models")
+    models = load_velocity_models(options.models, **{name: getattr(options, name) for name in names})
+    if models.shape[1] != models.shape[2]:
+        print(f"models of {models.shape[1]} x {models.shape[2]} cells are squeezed to a square")
+    models = resample(models, (grid, grid)).to(device())
     survey = matching_scale(scale(), models, options.grid_spacing)
     found = sample_with_own_models(models, options.hold_out, survey, seed=options.seed)
     best, size = int(found.log_weights.argmax()), effective_sample_size(found.log_weights)

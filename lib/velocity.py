@@ -8,10 +8,23 @@ import torch
 from torch import Tensor
 
 from lib import checks
-from lib.geology import faulted, folded, grid, layered
+from lib.download import PUBLIC_MODELS, fetch_velocity_models
+from lib.geology import faulted, folded, grid, layered, salt
 from lib.loaders import load_velocity_models
+from lib.resampling import resample, resample_to_spacing
 
-__all__ = ["CosineField", "faulted", "folded", "layered", "load_velocity_models"]
+__all__ = [
+    "CosineField",
+    "PUBLIC_MODELS",
+    "faulted",
+    "fetch_velocity_models",
+    "folded",
+    "layered",
+    "load_velocity_models",
+    "resample",
+    "resample_to_spacing",
+    "salt",
+]
 
 
 class CosineField:

@@ -18,16 +18,16 @@ from lib.frames import Widget, finished, identifier, picture, spoken, words
 # A white card with dark words, in light and dark pages alike: the pictures are drawn on white.
 _STYLE = """<style>
 .course-widget{background:#fff;color:#111;padding:.5rem;border-radius:.25rem;max-width:100%;text-align:left}
-.course-widget img{display:block;max-width:100%;height:auto;margin:.25rem 0;padding:0;background:#fff;filter:none}
+.course-widget img{display:block;max-width:100%;height:auto;margin:.25rem 0;padding:0!important;background:#fff}
 .course-widget [hidden]{display:none!important}
 .course-widget :focus-visible{outline:3px solid #0072B2;outline-offset:2px}
 .course-widget output,.course-widget p{display:block;margin:.25rem 0;font-size:.9em;line-height:1.4}
 .course-control{display:flex;flex-wrap:wrap;gap:.25rem .75rem;align-items:center}
 .course-control label{font-weight:600}
 .course-control input{flex:1 1 12rem;min-width:0;height:1.75rem;margin:0;accent-color:#0072B2}
-.course-cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,11rem),1fr));gap:.75rem}
+.course-cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,8.5rem),1fr));gap:.75rem}
 .course-widget button{font:inherit;color:#111;background:#eee;border:1px solid #555;border-radius:.25rem}
-.course-widget button{padding:.2rem .6rem;min-height:1.75rem;cursor:pointer}
+.course-widget button{padding:.2rem .6rem;min-height:1.75rem;margin:.15rem .1rem;cursor:pointer}
 .course-widget button[aria-pressed=true]{background:#0072B2;color:#fff}
 @media print{.course-widget input,.course-widget button{display:none}.course-widget{break-inside:avoid}}
 </style>"""
@@ -43,6 +43,10 @@ if(!c.dataset.guess){c.dataset.guess=b.value;b.setAttribute('aria-pressed','true
 const s=[...w.querySelectorAll('[data-guess]')],ok=d=>d.dataset.guess===d.dataset.answer,a=c.querySelector('p'),
 o=w.querySelector('output');a.hidden=false;if(o)o.textContent=c.dataset.letter+': '+(ok(c)?'right. ':'wrong. ')+
 a.textContent+' '+s.filter(ok).length+' of '+s.length+' right so far.'})(this)"""
+
+
+# JupyterLab takes the arrow keys for itself, except where the element in focus has this attribute.
+_KEYS = 'data-lm-suppress-shortcuts="true"'
 
 
 def _handler(script: str) -> str:
@@ -99,7 +103,7 @@ def slider(
         raise ValueError(f"draw must return figures of one size, got {' and '.join(sorted(sizes))}")
     control = (
         f'<input type="range" id="{key}-input" min="0" max="{len(values) - 1}" step="1" value="{start}" '
-        f'autocomplete="off" aria-valuetext="{html.escape(texts[start])}" oninput="{_handler(_SLIDE)}">'
+        f'autocomplete="off" {_KEYS} aria-valuetext="{html.escape(texts[start])}" oninput="{_handler(_SLIDE)}">'
     )
     first = html.escape(f"{texts[start]}: {alts[start]}")
     return finished(
@@ -157,7 +161,7 @@ def quiz(
         right = html.escape(right)
         buttons = " ".join(
             f'<button type="button" value="{choice}" aria-pressed="false" aria-label="{letter}: {choice}" '
-            f'onclick="{_handler(_GUESS)}">{choice}</button>'
+            f'{_KEYS} onclick="{_handler(_GUESS)}">{choice}</button>'
             for choice in map(html.escape, choices)
         )
         shown = picture(draw, case, alt=f"{letter}: {spoken('alt', alt, case)}", colors=colors)
@@ -172,5 +176,5 @@ def quiz(
         f'<div class="course-widget course-quiz" id="{key}" role="group" aria-labelledby="{key}-question">{_STYLE}\n'
         f'<p id="{key}-question"><b>{html.escape(words("question", question))}</b></p>\n'
         f'<div class="course-cards">{"".join(cards)}</div>\n<output aria-live="polite">No guess yet.</output>\n'
-        f'<details><summary>All answers</summary><ol type="A">{"".join(answers)}</ol></details></div>',
+        f'<details><summary {_KEYS}>All answers</summary><ol type="A">{"".join(answers)}</ol></details></div>',
     )

@@ -1,13 +1,16 @@
 """The generators of layered geology."""
 
 import inspect
+import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.ndimage import label
 
-from lib.geology import faulted, folded, layered
+from lib.geology import faulted, folded, layered, salt
 
 GENERATORS = [layered, folded, faulted]
 
@@ -35,7 +38,7 @@ def test_models_have_their_shape_and_limits(make, n, nz, nx, num_layers, top, bo
     assert all(len(model.unique()) <= num_layers for model in models)
 
 
-@pytest.mark.parametrize("make", GENERATORS)
+@pytest.mark.parametrize("make", [*GENERATORS, salt])
 def test_seeds_reproduce_and_models_differ(make):
     first, again, other = draw(make), draw(make), draw(make, seed=1)
     assert torch.equal(first, again)
@@ -95,14 +98,14 @@ def test_throw_moves_as_far_as_it_says():
             assert shift.max() - shift.min() <= 1
 
 
-@pytest.mark.parametrize("make", GENERATORS)
+@pytest.mark.parametrize("make", [*GENERATORS, salt])
 def test_docstrings_say_what_breaks_down(make):
     text = inspect.getdoc(make)
     assert "Stands in for:" in text
     assert "Breaks down:" in text
 
 
-@pytest.mark.parametrize("make", GENERATORS)
+@pytest.mark.parametrize("make", [*GENERATORS, salt])
 @pytest.mark.parametrize(
     ("arguments", "options", "error", "message"),
     [
@@ -122,8 +125,56 @@ def test_refuses_bad_arguments(make, arguments, options, error, message):
 
 
 def test_refuses_bad_folds_and_throws():
-    for make in (folded, faulted):
+    for make in (folded, faulted, salt):
         with pytest.raises(ValueError, match="amplitude must be positive and finite, got -0.1"):
             draw(make, amplitude=-0.1)
     with pytest.raises(ValueError, match="throw must be positive and finite, got nan"):
         draw(faulted, throw=float("nan"))
+
+
+def test_salt_is_one_body_in_folded_layers():
+    models = draw(salt, 30, (60, 80), salt_velocity=5000.0)
+    layers = draw(folded, 30, (60, 80), amplitude=0.06, top=1600.0, bottom=3500.0)  # the same seed, drawn first
+    for model, sediments in zip(models, layers, strict=True):
+        body = model == 5000
+        assert torch.equal(model[~body], sediments[~body])
+        assert label(body.numpy(), np.ones((3, 3)))[1] == 1
+        holes = label(np.pad(~body.numpy(), 1, constant_values=True))[1]
+        assert holes == 1
+
+
+@given(seed=st.integers(0, 10**6), roughness=st.floats(0.01, 0.3), nz=st.integers(2, 40), nx=st.integers(2, 40))
+def test_salt_keeps_shape_limits_and_speeds(seed, roughness, nz, nx):
+    models = draw(salt, 3, (nz, nx), seed=seed, roughness=roughness, size=0.5)
+    assert models.shape == (3, nz, nx)
+    sediments = models[models != 4500]
+    assert len(sediments) > 0
+    assert (sediments >= 0.6 * 1600 - 1e-9).all()
+    assert (sediments <= 1.4 * 3500 + 1e-9).all()
+
+
+def test_salt_grows_with_its_size_and_roughens():
+    def area(**options):
+        return (draw(salt, 400, (60, 60), **options) == 4500).double().mean((1, 2))
+
+    # An ellipse half as high to once as high as wide: pi r^2 E[1 / flatness] = pi r^2 log 2, of the shorter side.
+    for size in (0.1, 0.2):
+        assert float(area(size=size, roughness=1e-3).mean()) == pytest.approx(math.pi * size**2 * math.log(2), rel=0.05)
+    # The mean square of the radius is that of the ellipse times 1 + roughness^2.
+    smooth, rough = (area(size=0.2, roughness=r) for r in (1e-3, 0.3))
+    assert float(rough.mean() / smooth.mean()) == pytest.approx(1.09, rel=0.03)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"salt_velocity": 0.0}, "salt_velocity must be positive"),
+        ({"size": -0.1}, "size must be positive"),
+        ({"size": 0.6}, "size must be at most 0.5 .* got 0.6"),
+        ({"roughness": 0.31}, "roughness at most 0.3, got 0.25 and 0.31"),
+        ({"roughness": float("nan")}, "roughness must be positive"),
+    ],
+)
+def test_refuses_bad_salt(options, message):
+    with pytest.raises(ValueError, match=message):
+        draw(salt, **options)

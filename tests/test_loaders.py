@@ -165,9 +165,9 @@ def test_refuses_missing_files_folders_and_other_formats(tmp_path):
         load_velocity_models(tmp_path / "nowhere.npy")
     with pytest.raises(FileNotFoundError, match="path must name a file"):
         load_velocity_models(tmp_path)
-    other = tmp_path / "models.sgy"
-    other.write_bytes(b"1")
-    with pytest.raises(ValueError, match=r"models.sgy: the format must be one of .*got '.sgy'"):
+    other = tmp_path / "models.pkl"
+    other.write_bytes(pickle.dumps(Trap()))
+    with pytest.raises(ValueError, match=r"models.pkl: the format must be one of .*got '.pkl'"):
         load_velocity_models(other)
 
 

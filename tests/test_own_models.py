@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from lib.geology import layered
-from lib.own_models import main, matching_scale, resample, sample_with_own_models
+from lib.own_models import main, matching_scale, sample_with_own_models
 from lib.scale import scale
 
 PRESET = dataclasses.replace(scale("quick"), num_samples=2, num_levels=8, num_shots=1)
@@ -40,21 +40,11 @@ def test_the_held_out_model_is_not_in_the_training_set():
     assert (found.chi2_examples > found.chi2_truth).all()
 
 
-def test_resample_averages_cells():
-    fine = torch.arange(256.0).reshape(1, 16, 16)
-    assert torch.allclose(resample(fine, 8)[0, 0, 0], fine[0, :2, :2].mean())
-
-
 @pytest.mark.parametrize("hold_out", [-1, 4])
 def test_held_out_model_must_exist(hold_out):
     data = models()
     with pytest.raises(ValueError, match="hold_out"):
         sample_with_own_models(data, hold_out, matching_scale(PRESET, data, 30.0))
-
-
-def test_a_grid_finer_than_the_models_is_refused():
-    with pytest.raises(ValueError, match="grid must be at most"):
-        resample(models(), 32)
 
 
 def test_command_line_prints_a_line_for_each_sample(tmp_path, capsys, monkeypatch):
@@ -66,11 +56,28 @@ def test_command_line_prints_a_line_for_each_sample(tmp_path, capsys, monkeypatc
     assert "3 training models" in printed
 
 
+def test_command_line_reads_raw_files_and_says_that_it_squeezes(tmp_path, capsys, monkeypatch):
+    wide = layered(5, (16, 20), generator=torch.Generator().manual_seed(0)).numpy()
+    (tmp_path / "models.bin").write_bytes(wide.transpose(0, 2, 1).astype(">f4").tobytes())
+    monkeypatch.setattr("lib.own_models.scale", lambda: PRESET)
+    reading = "--shape 5 20 16 --axes nxz --dtype >f4 --unit m/s --start 1 --max-models 3".split()
+    main([str(tmp_path / "models.bin"), "--grid", "16", *reading])
+    printed = capsys.readouterr().out
+    assert "models of 16 x 20 cells are squeezed to a square" in printed
+    assert "2 training models of 16 x 16 cells" in printed
+
+
+@pytest.mark.parametrize(("grid", "message"), [("7", "grid must be at least 8"), ("17", "shape must be at most")])
+def test_command_line_refuses_grids_too_coarse_or_too_fine(tmp_path, grid, message):
+    np.save(tmp_path / "models.npy", models().numpy())
+    with pytest.raises(ValueError, match=message):
+        main([str(tmp_path / "models.npy"), "--grid", grid])
+
+
 def test_bad_models_and_cells_are_refused_by_name():
-    for call in (lambda models: resample(models, 8), lambda models: matching_scale(PRESET, models, 30.0)):
-        for value in (None, torch.ones(16), torch.full((4, 16, 16), float("nan"))):
-            with pytest.raises((TypeError, ValueError), match="models must"):
-                call(value)
+    for value in (None, torch.ones(16), torch.full((4, 16, 16), float("nan"))):
+        with pytest.raises((TypeError, ValueError), match="models must"):
+            matching_scale(PRESET, value, 30.0)
     for value in (0.0, -1.0, float("nan"), "30"):
         with pytest.raises((TypeError, ValueError), match="grid_spacing must be"):
             matching_scale(PRESET, models(), value)

@@ -5,7 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib.velocity import CosineField, faulted, folded, layered, load_velocity_models
+import lib.velocity
+from lib.velocity import CosineField
 
 SHAPE = (32, 32)
 
@@ -145,8 +146,10 @@ def test_refuses_bad_coefficients():
         field.sample(0)
 
 
-def test_generators_and_loader_are_importable_from_here():
-    assert all(callable(f) for f in (layered, folded, faulted, load_velocity_models))
+def test_generators_loader_and_resampling_are_importable_from_here():
+    wanted = {"layered", "folded", "faulted", "salt", "load_velocity_models", "resample", "fetch_velocity_models"}
+    assert wanted <= set(lib.velocity.__all__)
+    assert all(hasattr(lib.velocity, name) for name in lib.velocity.__all__)
 
 
 @pytest.mark.parametrize("name", ["corr_length", "std", "top", "bottom", "min_vel", "max_vel"])

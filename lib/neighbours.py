@@ -1,0 +1,91 @@
+"""Nearest neighbours among examples, exact also for copies, streamed so that memory stays small whatever N."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from lib import checks
+
+_TABLE = 2**23  # entries of one block of the distance table
+_BLOCK = 2**24  # numbers in a block of examples, which is centred in a copy of its own
+
+
+def nearest_distances(samples: Tensor, examples: Tensor, k: int, *, block: int = 2048) -> tuple[Tensor, Tensor]:
+    """Distances to the k nearest examples, [B, k], ascending, and their indices, [B, k].
+
+    Blocks of samples meet blocks of examples. A matrix product picks k + 4 candidates, whose distances are then formed
+    from differences: an exact copy is at distance 0.
+
+    Args:
+        samples: Points, [B, d].
+        examples: Points among which neighbours are looked for, [N, d]; never copied as a whole.
+        k: Neighbours, 1 to N.
+        block: Samples compared at a time; bounds the memory.
+
+    Raises:
+        TypeError, ValueError: Bad tensors, k outside 1..N, or distances that overflow the dtype.
+    """
+    examples = checks.tensor("examples", examples, shape=(None, None))
+    samples = checks.tensor("samples", samples, shape=(None, examples.shape[1]), like=examples)
+    k, block = checks.count("k", k), checks.count("block", block)
+    if k > len(examples):
+        raise ValueError(f"k must be at most the number of examples ({len(examples)}), got {k}")
+    near = _candidates(samples, examples, min(k + 4, len(examples)), block)
+    found = []
+    rows = max(1, _TABLE // (near.shape[1] * examples.shape[1]))
+    for part, numbers in zip(samples.split(rows), near.split(rows), strict=True):
+        exact = torch.linalg.vector_norm(part[:, None] - examples[numbers], dim=-1)
+        distances, order = exact.sort(dim=1)
+        found.append((distances[:, :k], numbers.gather(1, order[:, :k])))
+    distances, indices = (torch.cat(part) for part in zip(*found, strict=True))
+    checks.finite("distance from samples to examples", distances)
+    return distances, indices
+
+
+def _candidates(samples: Tensor, examples: Tensor, k: int, block: int) -> Tensor:
+    """Indices [B, k] of the examples with the smallest |x_n|^2 - 2 x.x_n, which orders as the distance does.
+
+    Everything is measured from the examples' mean, or the differences would drown in the rounding of the product.
+    """
+    centre = examples.mean(0)
+    step = max(k, _BLOCK // examples.shape[1])
+    best = [(part.new_empty(len(part), 0), examples.new_empty(len(part), 0).long()) for part in samples.split(block)]
+    for start in range(0, len(examples), step):
+        shifted = examples[start : start + step] - centre
+        squares = torch.linalg.vector_norm(shifted, dim=1).square()
+        for number, part in enumerate(samples.split(block)):
+            centred = part - centre
+            for first in range(0, len(shifted), max(k, _TABLE // block)):
+                piece = slice(first, first + max(k, _TABLE // block))
+                values = torch.addmm(squares[piece], centred, shifted[piece].T, alpha=-2.0)
+                values, places = values.topk(min(k, values.shape[1]), largest=False, sorted=False)
+                values = torch.cat([best[number][0], values], 1)
+                places = torch.cat([best[number][1], places + start + first], 1)
+                kept = values.topk(min(k, values.shape[1]), largest=False, sorted=False)
+                best[number] = kept.values, places.gather(1, kept.indices)
+    return torch.cat([places for _, places in best])
+
+
+def nearest_ratio(samples: Tensor, examples: Tensor, k: int) -> Tensor:
+    """Distance to the nearest example over the mean distance to the next ones, d1 / mean(d2..dk), [B].
+
+    Small for a copy, near 1 for a point no closer to one example than to others. An exact copy scores 0. The value
+    of a *fresh* draw depends on N, k and the dimension: never read it without a null (`memorization_rate`).
+
+    Args:
+        samples: Samples, [B, d].
+        examples: Training set, [N, d], N >= 2.
+        k: Neighbours used, 2 to N; 2 gives d1 / d2.
+
+    Raises:
+        TypeError, ValueError: Bad tensors, a single example, or k outside 2..N.
+    """
+    k = checks.count("k", k, minimum=2)
+    return ratio_of_distances(nearest_distances(samples, examples, k)[0])
+
+
+def ratio_of_distances(distances: Tensor) -> Tensor:
+    """d1 / mean(d2..dk) of ascending distances [B, k], [B]; 0 where d1 is."""
+    nearest, others = distances[:, 0], distances[:, 1:].mean(1)
+    return torch.where(nearest == 0, torch.zeros_like(nearest), nearest / others)

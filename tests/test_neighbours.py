@@ -1,0 +1,36 @@
+"""Neighbours are found across blocks of both sets, without a copy of the examples."""
+
+import pytest
+import torch
+
+from lib import neighbours
+from lib.neighbours import nearest_distances
+
+
+def randn(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+@pytest.mark.parametrize("k", [1, 7, 40])
+def test_blocks_of_any_size_find_the_same_neighbours(k, monkeypatch):
+    examples, samples = randn(40, 3) + 50, randn(23, 3, seed=1) + 50
+    table = torch.cdist(samples, examples, compute_mode="donot_use_mm_for_euclid_dist").sort(1)
+    monkeypatch.setattr(neighbours, "_BLOCK", 27)  # nine examples of three numbers
+    monkeypatch.setattr(neighbours, "_TABLE", 20)
+    for block in (1, 5, 100):
+        distances, indices = nearest_distances(samples, examples, k, block=block)
+        torch.testing.assert_close(distances, table.values[:, :k])
+        assert torch.equal(indices, table.indices[:, :k])
+
+
+def test_a_copy_in_the_last_block_is_at_distance_zero(monkeypatch):
+    monkeypatch.setattr(neighbours, "_BLOCK", 64)
+    examples = (1000 * randn(100, 8) + 1e5).float()
+    distances, indices = nearest_distances(examples[[3, 99]], examples, 2)
+    assert (distances[:, 0] == 0).all()
+    assert indices[:, 0].tolist() == [3, 99]
+
+
+def test_block_must_be_a_count():
+    with pytest.raises(ValueError, match="block must be at least 1, got 0"):
+        nearest_distances(randn(2, 3), randn(4, 3), 1, block=0)
