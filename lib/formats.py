@@ -18,7 +18,7 @@ _HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
 class Stored:
-    """An array in a file: its shape [*axes] and type, and a block of it for `stored[slices]`.
+    """An array in a file: its shape and type, and a block of it for `stored[slices]`.
 
     Attributes:
         shape, dtype: Those of the array in the file.
