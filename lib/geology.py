@@ -1,4 +1,4 @@
-"""Generators of simple geology: flat, folded and faulted layers. Arrays are [n, nz, nx], depth first, m/s."""
+"""Generators of simple geology: flat, folded and faulted layers, and salt. Arrays are [n, nz, nx], depth first, m/s."""
 
 from __future__ import annotations
 
@@ -99,6 +99,39 @@ def faulted(
     trace = foot[:, None] + slope[:, None] * torch.arange(nz, dtype=torch.float64)
     beyond = torch.arange(nx, dtype=torch.float64)[None, None, :] > trace[:, :, None]
     return _stack(depth + shift[:, None, None] * beyond, num_layers, top, bottom, generator)
+
+
+def salt(
+    n: int,
+    shape: tuple[int, int],
+    *,
+    num_layers: int = 6,
+    amplitude: float = 0.06,
+    salt_velocity: float = 4500.0,
+    top: float = 1600.0,
+    bottom: float = 4000.0,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Folded layers with one salt body, an ellipse of constant velocity at half depth, [n, nz, nx], m/s.
+
+    Stands in for: a detached salt body in sediments. Breaks down: a smooth outline, no overhang, layers that do not
+    bend around it.
+
+    Args:
+        n: Number of models.
+        shape: Grid (nz, nx).
+        salt_velocity: Velocity inside, m/s.
+        amplitude, num_layers, top, bottom: As in `folded`.
+    """
+    salt_velocity = checks.positive("salt_velocity", salt_velocity)
+    layers = _stack(_folded_depth(n, shape, amplitude, generator), num_layers, top, bottom, generator)
+    nz, nx = shape
+    draw = torch.rand(4, n, 1, 1, generator=generator, dtype=torch.float64)
+    depth, place = (0.4 + 0.2 * draw[0]) * nz, (0.3 + 0.4 * draw[1]) * nx
+    height, width = (0.12 + 0.1 * draw[2]) * nz, (0.15 + 0.15 * draw[3]) * nx
+    rows, columns = (torch.arange(size, dtype=torch.float64) + 0.5 for size in (nz, nx))
+    inside = ((rows[:, None] - depth) / height).square() + ((columns - place) / width).square() < 1
+    return torch.where(inside, salt_velocity, layers)
 
 
 def _folded_depth(n: int, shape: tuple[int, int], amplitude: float, generator: torch.Generator | None) -> Tensor:

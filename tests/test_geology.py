@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib.geology import faulted, folded, layered
+from lib.geology import faulted, folded, layered, salt
 
 GENERATORS = [layered, folded, faulted]
 
@@ -127,3 +127,14 @@ def test_refuses_bad_folds_and_throws():
             draw(make, amplitude=-0.1)
     with pytest.raises(ValueError, match="throw must be positive and finite, got nan"):
         draw(faulted, throw=float("nan"))
+
+
+def test_salt_is_one_body_of_one_velocity_inside_layers():
+    models = draw(salt, 20, (40, 60), salt_velocity=5000.0)
+    body = models == 5000.0
+    share = body.double().mean((1, 2))
+    assert ((share > 0.02) & (share < 0.4)).all()
+    assert not body[:, [0, -1]].any()  # neither at the surface nor at the bottom
+    assert (body.long().diff(dim=2).abs().sum(2) <= 2).all()  # one run of cells in each row
+    again = draw(salt, 20, (40, 60), salt_velocity=4500.0)
+    assert torch.equal(again[~body], models[~body])
