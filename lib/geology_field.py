@@ -18,7 +18,8 @@ class GeologyField:
 
     v(z, x) = centre + unit sum_k c_k phi_k(z, x), with orthogonal cosines phi_k of unit mean square, those of the
     lowest wavenumbers; the velocity is bent by a tanh into the bounds, as in `CosineField`. Distances between
-    coefficients are distances between low-passed models. The population of c has no formula: it is what the generators draw.
+    coefficients are distances between low-passed models. The population of c has no formula: it is what the
+    generators draw.
 
     Stands in for: a basin of flat, folded and faulted layers seen at seismic resolution. Breaks down: edges are as
     sharp as the shortest cosine; the centre and the unit are those of the population, known before any example.
