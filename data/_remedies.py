@@ -130,8 +130,9 @@ def network(images, *, copies=0, stop=True, steps=STEPS):
     if not stop:
         train = torch.ones_like(train)
     trained_on = augmented(images[train], copies) if copies else x[train]
-    options = {"held_out": x[held_out].float(), "patience": 10} if stop else {}
-    found = fit(ResidualMLP(x.shape[1], width=WIDTH), trained_on.float(), steps=steps, every=25, **options)
+    options = {"held_out": x[held_out].float(), "patience": 8} if stop else {}
+    every = 25 if len(images) <= 50 else 100  # many models are learned slowly, and the loss falls to the end
+    found = fit(ResidualMLP(x.shape[1], width=WIDTH), trained_on.float(), steps=steps, every=every, **options)
     return Prior(found.network, trained_on, (found.best_step,))
 
 

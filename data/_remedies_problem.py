@@ -18,8 +18,8 @@ from lib.seismic import AcousticForward, BornForward, Thinned, VelocityForward
 
 SEED, COPIES = 7, 9
 GRID_SPACING = scale().grid_spacing
-NUM_INSIDE, NUM_OUTSIDE, DRAWS = 40, 20, 63  # under the Born operator
-WAVES_INSIDE, WAVES_OUTSIDE, WAVE_DRAWS, LEVELS = 4, 2, 8, 20
+NUM_INSIDE, NUM_OUTSIDE, DRAWS, LEVELS = 30, 15, 31, 40  # under the Born operator
+WAVES_INSIDE, WAVES_OUTSIDE, WAVE_DRAWS, WAVE_LEVELS = 4, 2, 8, 20
 CONFIDENCE = (0.5, 0.9)
 
 
@@ -71,8 +71,9 @@ def judge_born(prior, denoise):
         seconds = {}
     # All truths in one run: the rows of the batch carry their own data.
     rows, start = d_obs.repeat_interleave(DRAWS, 0).float(), time.perf_counter()
-    draws = dps(denoise, lambda z: z @ matrix.T.float() - rows, torch.zeros(d_obs.shape[1]), noise_std,
-                karras_sigmas(LEVELS, 40.0, 0.02, dtype=torch.float32), (len(rows), x.shape[1]), generator=seeded())  # fmt: skip
+    levels, shape = karras_sigmas(LEVELS, 40.0, 0.02, dtype=torch.float32), (len(rows), x.shape[1])
+    data = (lambda z: z @ matrix.T.float() - rows, torch.zeros(d_obs.shape[1]), noise_std)
+    draws = dps(denoise, *data, levels, shape, generator=seeded())
     found["dps"] = draws.double().reshape(len(x), DRAWS, -1)
     seconds["born_dps_seconds"] = (time.perf_counter() - start) / len(rows)
     made = {"born_noise_std": noise_std}
@@ -91,7 +92,7 @@ def judge_waves(denoise):
         clean, velocity = forward(x), geology()(x)
     noise_std = scale().thinned_noise_to_signal * float(clean[:WAVES_INSIDE].std())
     d_obs = clean + noise_std * torch.randn(clean.shape, generator=seeded(11))
-    levels, samples, chi2 = karras_sigmas(LEVELS, 40.0, 0.02, dtype=torch.float32), [], []
+    levels, samples, chi2 = karras_sigmas(WAVE_LEVELS, 40.0, 0.02, dtype=torch.float32), [], []
     start = time.perf_counter()
     for truth, image, data in zip(x, velocity, d_obs, strict=True):
         problem = WaveformProblem(geology(), forward, truth, image, data, noise_std)
