@@ -57,7 +57,7 @@ def born_matrix():
 
 
 def judge_born(prior, denoise):
-    """Posteriors of linear data, in closed form where the prior has one, and by DPS, for every truth."""
+    """Posteriors of linear data for every truth: exact where the prior is a mixture, by DPS where a denoiser is given."""
     x, matrix = truths(), born_matrix()
     clean = x @ matrix.T
     noise_std = scale().thinned_noise_to_signal * float(clean[:NUM_INSIDE].std())
@@ -69,13 +69,14 @@ def judge_born(prior, denoise):
         seconds = {"born_exact_seconds": (time.perf_counter() - start) / found["exact"][..., 0].numel()}
     else:
         seconds = {}
-    # All truths in one run: the rows of the batch carry their own data.
-    rows, start = d_obs.repeat_interleave(DRAWS, 0).float(), time.perf_counter()
-    levels, shape = karras_sigmas(LEVELS, 40.0, 0.02, dtype=torch.float32), (len(rows), x.shape[1])
-    data = (lambda z: z @ matrix.T.float() - rows, torch.zeros(d_obs.shape[1]), noise_std)
-    draws = dps(denoise, *data, levels, shape, generator=seeded())
-    found["dps"] = draws.double().reshape(len(x), DRAWS, -1)
-    seconds["born_dps_seconds"] = (time.perf_counter() - start) / len(rows)
+    if denoise is not None:
+        # All truths in one run: the rows of the batch carry their own data.
+        rows, start = d_obs.repeat_interleave(DRAWS, 0).float(), time.perf_counter()
+        levels, shape = karras_sigmas(LEVELS, 40.0, 0.02, dtype=torch.float32), (len(rows), x.shape[1])
+        data = (lambda z: z @ matrix.T.float() - rows, torch.zeros(d_obs.shape[1]), noise_std)
+        draws = dps(denoise, *data, levels, shape, generator=seeded())
+        found["dps"] = draws.double().reshape(len(x), DRAWS, -1)
+        seconds["born_dps_seconds"] = (time.perf_counter() - start) / len(rows)
     made = {"born_noise_std": noise_std}
     for name, samples in found.items():
         chi2 = ((samples @ matrix.T - d_obs[:, None]) / noise_std).square().mean(2)

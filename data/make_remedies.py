@@ -21,13 +21,13 @@ from tqdm import tqdm
 
 from lib.scale import DATA, scale
 
-MAIN, FEW, MORE, MANY = 50, 10, 500, 20000
+MAIN, FEW, MORE, MANY = 50, 10, 500, 5000
 # Size of the training set, prior, and whether its waves are modelled. The wave equation sees all remedies at the main
 # size and the priors with more data; ten models and their remedies see the Born operator alone.
-TASKS = {f"{MANY} network": (MANY, "early", True)}
-TASKS |= {f"{MAIN} {key}": (MAIN, key, True) for key in FITS}
+TASKS = {f"{MAIN} {key}": (MAIN, key, True) for key in FITS}
 TASKS |= {f"{MORE} {key}": (MORE, key, True) for key in ("early", "kde", "ppca")}
-TASKS |= {f"{FEW} {key}": (FEW, key, False) for key in FITS if key != "network"}
+TASKS |= {f"{MANY} early": (MANY, "early", True)}
+TASKS |= {f"{FEW} {key}": (FEW, key, False) for key in ("memorized", "early", "kde", "ppca", "hedge")}
 
 
 def main():

@@ -116,8 +116,8 @@ def likelihood_bound(
     denoiser up to KL(p at sigma_max | start) and details below sigma_min; for a network it is all there is. A bound is
     not a likelihood: compare bounds with bounds.
 
-    Source: Kingma et al. (2021), eq. (15), in the variance-exploding form; the relation of denoising error and
-    likelihood goes back to Guo, Shamai and Verdu (2005).
+    Source: Kingma et al. (2021), the continuous-time bound, in the variance-exploding form; the relation of denoising
+    error and likelihood goes back to Guo, Shamai and Verdu (2005).
 
     Args:
         denoise: Posterior mean D(x, sigma) of the prior, [B, d] and a 0-d level to [B, d].

@@ -32,7 +32,7 @@ def ppca_mixture(
     Args:
         examples: Training set, [N, d].
         num_components: Components K, at most N.
-        rank: Directions k of each component, below d.
+        rank: Directions k of each component, below d and at most N.
         num_iterations: EM iterations.
         min_variance: Smallest variance in any direction, in squared units of the examples.
         generator: Chooses the first means among the examples, later ones far from earlier ones.
@@ -48,7 +48,7 @@ def ppca_mixture(
     num_components, rank = checks.count("num_components", num_components), checks.count("rank", rank)
     num_iterations = checks.count("num_iterations", num_iterations)
     min_variance = checks.positive("min_variance", min_variance)
-    for name, value, limit in (("num_components", num_components, n), ("rank", rank, d - 1)):
+    for name, value, limit in (("num_components", num_components, n), ("rank", rank, min(n, d - 1))):
         if value > limit:
             raise ValueError(f"{name} must be at most {limit} for examples [{n}, {d}], got {value}")
     x = examples.double()
@@ -80,7 +80,7 @@ def _refit(x: Tensor, shares: Tensor, rank: int, min_variance: float) -> tuple[T
     means = (shares.T @ x) / sizes[:, None]
     # From the scaled offsets themselves: a covariance matrix would lose small eigenvalues to rounding.
     scaled = (shares.T / sizes[:, None]).sqrt()[..., None] * (x - means[:, None])
-    _, singular, right = torch.linalg.svd(scaled, full_matrices=True)
+    _, singular, right = torch.linalg.svd(scaled, full_matrices=False)
     values = x.new_zeros(len(sizes), x.shape[1])
     values[:, : singular.shape[1]] = singular.square()
     variances, rest = values[:, :rank].clamp_min(min_variance), values[:, rank:].mean(1).clamp_min(min_variance)
