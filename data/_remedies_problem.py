@@ -57,7 +57,7 @@ def born_matrix():
 
 
 def judge_born(prior, denoise):
-    """Posteriors of linear data for every truth: exact where the prior is a mixture, by DPS where a denoiser is given."""
+    """Posteriors of linear data for every truth: exact under a mixture, by DPS where a denoiser is given."""
     x, matrix = truths(), born_matrix()
     clean = x @ matrix.T
     noise_std = scale().thinned_noise_to_signal * float(clean[:NUM_INSIDE].std())
