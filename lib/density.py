@@ -109,8 +109,8 @@ def likelihood_bound(
 ) -> Tensor:
     """Lower bound on the log-likelihood of models under the diffusion model of any denoiser, [M], in nats.
 
-    log p(x) >= - |x|^2 / (2 sigma_max^2) - int E|x - D(x + sigma e, sigma)|^2 sigma^-2 d log sigma
-                - E|x - D(x + sigma_min e, sigma_min)|^2 / (2 sigma_min^2) - d/2 log(2 pi sigma_min^2),
+    -log p(x) <= |x|^2 / (2 sigma_max^2) + int R(sigma)^2 / sigma^2 d log sigma
+    + R(sigma_min)^2 / (2 sigma_min^2) + d/2 log(2 pi sigma_min^2), with R(sigma)^2 = E |x - D(x + sigma e, sigma)|^2,
     the evidence bound of a reverse process that starts from N(0, sigma_max^2 I), has infinitely many steps and ends
     with noise of variance sigma_min^2 about the last D. On average over models of the prior it is tight for an exact
     denoiser up to KL(p at sigma_max | start) and details below sigma_min; for a network it is all there is. A bound is
