@@ -72,11 +72,11 @@ def test_bound_is_nearly_tight_for_an_exact_denoiser():
     x = randn(4000, 3) * SCALES
     exact = MultivariateNormal(torch.zeros(3).double(), SCALES.square().diag()).log_prob(x)
     value, error = bound(lambda x, sigma: SCALES**2 / (SCALES**2 + sigma**2) * x, x)
-    assert abs(value - float(exact.mean())) < 0.02 + 2 * error  # levels are drawn, too: over ten seeds within .03
+    assert abs(value - float(exact.mean())) < 0.02 + 2 * error  # over ten seeds within .065, error .032
     looser = bound(lambda x, sigma: SCALES**2 / (SCALES**2 + sigma**2) * x, x, sigma_min=0.3)[0]
     ratio = SCALES**2 / (SCALES**2 + 0.3**2)  # variance of what the last step forgets, over its noise
     gap = float((ratio - 1 - ratio.log()).sum() / 2)
-    assert value - looser == pytest.approx(gap, abs=0.02)
+    assert value - looser == pytest.approx(gap, abs=0.03)  # .098; over six seeds .096 to .121
 
 
 @pytest.mark.parametrize("factor", [0.8, 1.25])
