@@ -105,51 +105,33 @@ def salt(
     n: int,
     shape: tuple[int, int],
     *,
-    salt_velocity: float = 4500.0,
-    size: float = 0.25,
-    roughness: float = 0.15,
     num_layers: int = 6,
     amplitude: float = 0.06,
+    salt_velocity: float = 4500.0,
     top: float = 1600.0,
-    bottom: float = 3500.0,
+    bottom: float = 4000.0,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Folded layers that hold one salt body of constant velocity, [n, nz, nx], m/s.
+    """Folded layers with one salt body, an ellipse of constant velocity at half depth, [n, nz, nx], m/s.
 
-    Around its centre the body's edge is at r(a) = r_0 (1 + sum_k c_k cos(k a + p_k)), k = 2 ... 5, half as high to
-    once as high as wide.
-
-    Stands in for: a salt pillow or stock, whose contrast scatters and shades what lies below. Breaks down: one body,
-    with an outline that the centre sees all of; sediments are neither bent nor broken by it; pure salt.
+    Stands in for: a detached salt body in sediments. Breaks down: a smooth outline, no overhang, layers that do not
+    bend around it.
 
     Args:
         n: Number of models.
         shape: Grid (nz, nx).
-        salt_velocity: Wave speed of the salt, m/s.
-        size: Mean radius r_0, as a share of the shorter side; at most 0.5.
-        roughness: Standard deviation of the radius, as a share of r_0; at most 0.3, where the outline stays simple.
-        num_layers, amplitude, top, bottom: Of the sediments, as in `folded`.
+        salt_velocity: Velocity inside, m/s.
+        amplitude, num_layers, top, bottom: As in `folded`.
     """
     salt_velocity = checks.positive("salt_velocity", salt_velocity)
-    size, roughness = checks.positive("size", size), checks.positive("roughness", roughness)
-    if size > 0.5 or roughness > 0.3:
-        raise ValueError(f"size must be at most 0.5 and roughness at most 0.3, got {size} and {roughness}")
-    sediments = _stack(_folded_depth(n, shape, amplitude, generator), num_layers, top, bottom, generator)
+    layers = _stack(_folded_depth(n, shape, amplitude, generator), num_layers, top, bottom, generator)
     nz, nx = shape
-    draw = torch.rand(n, 3, generator=generator, dtype=torch.float64)
-    centre_z, centre_x = (0.4 + 0.3 * draw[:, 0]) * nz, (0.25 + 0.5 * draw[:, 1]) * nx
-    flatness = 1 + draw[:, 2]
-    waves = torch.randn(n, 4, generator=generator, dtype=torch.float64) * roughness * math.sqrt(2 / 4)
-    phases = 2 * math.pi * torch.rand(n, 4, generator=generator, dtype=torch.float64)
-    down = torch.arange(nz, dtype=torch.float64)[None, :, None] + 0.5 - centre_z[:, None, None]
-    along = torch.arange(nx, dtype=torch.float64)[None, None, :] + 0.5 - centre_x[:, None, None]
-    down, along = (way.expand(n, nz, nx) for way in (down * flatness[:, None, None], along))
-    angle = torch.atan2(down, along)
-    edge = torch.ones_like(angle)
-    for k in range(4):
-        edge = edge + waves[:, k, None, None] * torch.cos((k + 2) * angle + phases[:, k, None, None])
-    inside = torch.hypot(down, along) < size * min(nz, nx) * edge
-    return torch.where(inside, salt_velocity, sediments)
+    draw = torch.rand(4, n, 1, 1, generator=generator, dtype=torch.float64)
+    depth, place = (0.4 + 0.2 * draw[0]) * nz, (0.3 + 0.4 * draw[1]) * nx
+    height, width = (0.12 + 0.1 * draw[2]) * nz, (0.15 + 0.15 * draw[3]) * nx
+    rows, columns = (torch.arange(size, dtype=torch.float64) + 0.5 for size in (nz, nx))
+    inside = ((rows[:, None] - depth) / height).square() + ((columns - place) / width).square() < 1
+    return torch.where(inside, salt_velocity, layers)
 
 
 def _folded_depth(n: int, shape: tuple[int, int], amplitude: float, generator: torch.Generator | None) -> Tensor:

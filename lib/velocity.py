@@ -94,11 +94,14 @@ class CosineField:
 
     def __call__(self, coefficients: Tensor) -> Tensor:
         """Velocity models of coefficients [B, d]: [B, nz, nx], m/s, inside the bounds."""
+        return self.bounded(self.field(coefficients) + self.background.to(coefficients))
+
+    def bounded(self, velocity: Tensor) -> Tensor:
+        """Any velocities, m/s, bent by a tanh so that they stay inside the bounds."""
         middle, half = sum(self.bounds) / 2, (self.bounds[1] - self.bounds[0]) / 2
-        field = self.field(coefficients) + self.background.to(coefficients)
         # In float32 the sum may round to a number beyond the bounds, which the wave equation would refuse.
-        low, high = _inside(self.bounds, field.dtype)
-        return (middle + half * torch.tanh((field - middle) / half)).clamp(low, high)
+        low, high = _inside(self.bounds, velocity.dtype)
+        return (middle + half * torch.tanh((velocity - middle) / half)).clamp(low, high)
 
     def sample(
         self,
