@@ -1,0 +1,205 @@
+"""Every promise of the built site, checked in a real browser. Build first: `make book`, or `make test` for all of it."""
+
+import json
+import os
+import zipfile
+
+import nbformat
+import pytest
+import site_browser
+import site_files
+from site_browser import FORMULAS, IMAGES, OVERFLOW, Visit, is_shared, slider_faults
+from site_files import ROOT, SITE, axe_script, broken_links, find_browser, pages, read, serve
+
+IN_CI = bool(os.environ.get("CI"))
+PAGES = pages() if (SITE / "index.html").exists() else []
+DOCUMENTS = [page for page in PAGES if page.startswith("chapters/")]
+VIEWPORT, PHONE = {"width": 1280, "height": 800}, {"width": 360, "height": 740}
+MB = 1_000_000
+# Violations that the theme makes: (rule, part of the element's address, why it is not ours).
+THEME = []
+
+
+def missing():
+    """What these tests lack on this machine."""
+    if not PAGES:
+        return f"no site in {SITE}: build it with `make book`"
+    if not find_browser():
+        return "no Chromium found: apt install chromium, or set CHROMIUM to its path"
+    return ""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def needs():
+    """Skip without a site or a browser; in continuous integration that is a failure."""
+    if reason := missing():
+        (pytest.fail if IN_CI else pytest.skip)(reason)
+
+
+@pytest.fixture(scope="session")
+def browser(needs):
+    """One browser for all tests of a process."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find_browser(), args=site_browser.FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def bases(needs):
+    """Addresses of the site by scheme."""
+    server, address = serve()
+    yield {"http": address, "file": SITE.as_uri()}
+    server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def context(browser):
+    """A window of a laptop's size that prefers light pages."""
+    context = browser.new_context(viewport=VIEWPORT, color_scheme="light")
+    context.set_default_timeout(60_000)
+    yield context
+    context.close()
+
+
+@pytest.fixture(scope="module", params=[f"{scheme}:{page}" for page in PAGES or ["none"] for scheme in ("http", "file")])
+def visit(request, context, bases):
+    """One page, opened once for the tests below that take it."""
+    scheme, name = request.param.split(":", 1)
+    visit = Visit(context, bases[scheme], name)
+    yield visit
+    visit.page.close()
+
+
+def test_nothing_fails_and_nothing_comes_from_elsewhere(visit):
+    assert visit.faults == []
+    assert visit.elsewhere() == []
+
+
+def test_formulas_are_drawn(visit):
+    assert visit.page.evaluate(FORMULAS) == []
+
+
+def test_images_are_loaded_and_described(visit):
+    assert visit.page.evaluate(IMAGES) == []
+
+
+def test_page_is_light(visit):
+    first, whole = visit.own_bytes(visit.first_view), visit.own_bytes(visit.requests)
+    assert first <= 1 * MB, f"first view {first / MB:.2f} MB"
+    assert whole <= 3 * MB, f"page {whole / MB:.2f} MB"
+
+
+def test_sliders_move_their_picture_by_keyboard(visit):
+    assert slider_faults(visit.page) == []
+
+
+@pytest.fixture(scope="module", params=PAGES or ["none"])
+def served(request, context, bases):
+    """One page over http, for the checks that do not depend on the scheme."""
+    visit = Visit(context, bases["http"], request.param)
+    yield visit
+    visit.page.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(served, scheme):
+    page = served.page
+    page.emulate_media(color_scheme=scheme)
+    page.wait_for_function("theme => document.documentElement.dataset.theme === theme", arg=scheme)
+    page.wait_for_timeout(300)  # colours fade
+    page.add_script_tag(path=str(axe_script()))
+    found = page.evaluate("() => axe.run(document, {resultTypes: ['violations']}).then(r => r.violations)")
+    ours = [
+        f"{rule['id']}: {' '.join(map(str, node['target']))}: {node['failureSummary'].splitlines()[-1].strip()}"
+        for rule in found
+        if rule["impact"] in ("serious", "critical")
+        for node in rule["nodes"]
+        if not any(rule["id"] == name and part in str(node["target"]) for name, part, _ in THEME)
+    ]
+    assert ours == []
+
+
+def test_a_phone_scrolls_the_page_only_downwards(served):
+    served.page.set_viewport_size(PHONE)
+    served.page.wait_for_timeout(100)
+    assert served.page.evaluate(OVERFLOW) == []
+    served.page.set_viewport_size(VIEWPORT)
+
+
+def test_print_hides_the_frame_and_opens_what_is_folded(served):
+    page = served.page
+    page.emulate_media(media="print")
+    page.evaluate("() => window.dispatchEvent(new Event('beforeprint'))")
+    assert page.locator(".bd-sidebar-primary, .bd-sidebar-secondary, .bd-header-article").filter(visible=True).count() == 0
+    assert page.locator("details:not([open])").count() == 0
+    assert page.locator(".toggle-hidden").filter(visible=True).evaluate_all("all => all.filter(n => n.offsetHeight < 50).length") == 0
+    page.evaluate("() => window.dispatchEvent(new Event('afterprint'))")
+    page.emulate_media(media="screen")
+
+
+@pytest.mark.parametrize("scheme", ["http", "file"])
+def test_search_finds_the_log_determinant(context, bases, scheme):
+    visit = Visit(context, bases[scheme], "search.html?q=log-determinant")
+    results = visit.page.locator("#search-results li a")
+    results.first.wait_for()
+    visit.page.wait_for_timeout(500)
+    assert any("linearized" in (link or "") for link in results.evaluate_all("all => all.map(a => a.href)"))
+    assert visit.faults == []
+    visit.page.close()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_and_anchors_resolve(page):
+    assert broken_links(page) == []
+
+
+@pytest.mark.parametrize("page", DOCUMENTS)
+def test_widget_manager_is_loaded_only_where_a_widget_is_embedded(page):
+    text = (SITE / page).read_text(encoding="utf8")
+    embeds = "application/vnd.jupyter.widget-view+json" in text
+    assert ("embed-amd.js" in text) == embeds
+    assert ("require.js" in text) == embeds
+
+
+@pytest.mark.parametrize("page", DOCUMENTS)
+def test_page_describes_itself(page):
+    assert 20 <= len(read(SITE / page).metas.get("description") or "") <= 205
+
+
+@pytest.mark.parametrize("page", [page for page in DOCUMENTS if "kernelspec" in (SITE / "_sources" / page).with_suffix(".md").read_text(encoding="utf8")])
+def test_executed_notebook_lies_beside_its_page(page):
+    path = (SITE / page).with_suffix(".ipynb")
+    notebook = nbformat.read(path, 4)
+    assert path.name in read(SITE / page).links
+    assert any(cell.get("outputs") for cell in notebook.cells)
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    assert "{glue" not in text
+    assert "```{" not in text
+
+
+def test_zip_holds_the_site():
+    with zipfile.ZipFile(SITE.parent / "site.zip") as archive:
+        names = {name for name in archive.namelist() if not name.endswith("/")}
+    assert names == {path.relative_to(SITE).as_posix() for path in SITE.rglob("*") if path.is_file()}
+
+
+def test_shared_files_are_listed_once(context, bases, record_testsuite_property, capsys):
+    visit = Visit(context, bases["http"], DOCUMENTS[0])
+    shared = sorted(name for name in visit.files(visit.requests) if is_shared(name))
+    sizes = {name: (SITE / name).stat().st_size for name in shared}
+    visit.page.close()
+    with capsys.disabled():
+        print(f"\nshared by all pages: {sum(sizes.values()) / MB:.2f} MB", json.dumps(sizes, indent=1))
+    assert sum(sizes.values()) <= 6 * MB
+
+
+def test_public_address_shows_nowhere_unless_it_is_set():
+    texts = {page: (SITE / page).read_text(encoding="utf8") for page in DOCUMENTS}
+    known = (SITE / "sitemap.xml").exists()
+    for page, text in texts.items():
+        for part in ('rel="canonical"', "og:url", "/issues/new"):
+            assert (part in text) == known, (page, part)
+    assert site_files.ROOT == ROOT
