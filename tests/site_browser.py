@@ -11,7 +11,8 @@ KINDS = {".js", ".css", ".woff", ".woff2", ".ttf"}  # scripts, styles, fonts
 FORMULAS = """() => {
   const faults = [];
   for (const node of document.querySelectorAll('.math')) {
-    if (!node.closest('.highlight') && !node.querySelector('mjx-container')) faults.push('raw: ' + node.textContent.slice(0, 80));
+    const drawn = node.closest('.highlight') || node.querySelector('mjx-container');
+    if (!drawn) faults.push('raw: ' + node.textContent.slice(0, 80));
   }
   for (const node of document.querySelectorAll('mjx-merror, [data-mjx-error]')) {
     faults.push('error: ' + (node.getAttribute('data-mjx-error') || node.textContent));
@@ -20,7 +21,8 @@ FORMULAS = """() => {
   while (walker.nextNode()) {
     const text = walker.currentNode;
     const shown = !text.parentElement.closest('pre, code, script, style, mjx-container, .math');
-    if (shown && /\\\\[([]|\\$\\$|\\\\begin\\{|\\\\frac/.test(text.data)) faults.push('text: ' + text.data.trim().slice(0, 80));
+    const source = /\\\\[([]|\\$\\$|\\\\begin\\{|\\\\frac/.test(text.data);
+    if (shown && source) faults.push('text: ' + text.data.trim().slice(0, 80));
   }
   return faults;
 }"""
@@ -51,7 +53,7 @@ OVERFLOW = """() => {
     if (!box.width || box.right <= width + 1 || node.closest('mjx-assistive-mml, .visually-hidden, .sr-only')) continue;
     let parent = node;
     while (parent && !['auto', 'scroll'].includes(getComputedStyle(parent).overflowX)) parent = parent.parentElement;
-    if (!parent || parent === document.body || parent === document.documentElement || parent.matches('.bd-main, .bd-content'))
+    if (!parent || parent.matches('html, body, .bd-main, .bd-content'))
       faults.push(`${node.tagName}.${node.className} ends at ${Math.round(box.right)}`);
   }
   return faults.slice(0, 8);
@@ -69,7 +71,7 @@ class Visit:
         self.page.on("pageerror", lambda error: self.faults.append(f"script: {error}"))
         self.page.on("request", lambda request: self.requests.append(request.url))
         self.page.on("requestfailed", lambda r: self.faults.append(f"failed: {r.url} {r.failure}"))
-        self.page.on("response", lambda r: self.faults.append(f"status {r.status}: {r.url}") if r.status >= 400 else None)
+        self.page.on("response", lambda r: self.faults.append(f"{r.status}: {r.url}") if r.status >= 400 else None)
         self.page.goto(f"{base}/{name}", wait_until="load")
         self.settle()
         self.first_view = set(self.requests)
@@ -107,7 +109,7 @@ class Visit:
 
 
 def is_shared(name):
-    """Tell the theme's and MathJax's scripts, styles and fonts, and the search index; the widget manager is not shared."""
+    """Tell the theme's and MathJax's scripts, styles and fonts, and the search index; not the widget manager."""
     path = Path(name)
     ours = path.parts[0] == "_static" or path.parts[:2] == ("vendor", "mathjax") or name == "searchindex.js"
     return ours and path.suffix in KINDS
@@ -127,7 +129,8 @@ def slider_faults(page):
         page.keyboard.press("ArrowRight")
         page.wait_for_timeout(50)
         after = slider.evaluate(SLIDER)
-        faults += [f"slider {k}: the {part} did not follow" for part in ("pictures", "alts", "live") if before[part] == after[part]]
+        still = [part for part in ("pictures", "alts", "live") if before[part] == after[part]]
+        faults += [f"slider {k}: the {part} did not follow" for part in still]
         if not before["named"]:
             faults.append(f"slider {k}: no label")
         if not after["alts"].strip("| ") or not after["count"]:

@@ -84,7 +84,8 @@ def vendor():
             shutil.copytree(Path(folder) / "out", VENDOR)
     except (OSError, subprocess.CalledProcessError) as error:
         shutil.rmtree(VENDOR, ignore_errors=True)
-        print(f"{'ERROR' if IN_CI else 'NOTE'}: the scripts of formulas and widgets could not be fetched with npm: {error}")
+        kind = "ERROR" if IN_CI else "NOTE"
+        print(f"{kind}: the scripts of formulas and widgets could not be fetched with npm: {error}")
         print(f"Install npm, or the Python wheel {NODE_WHEEL}, and see that npm reaches its registry.")
         print("Nothing was built." if IN_CI else "This build's pages load them from a public server instead.")
         return False

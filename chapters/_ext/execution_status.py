@@ -64,8 +64,9 @@ def fill(app, doctree, docname):
             target = app.builder.get_relative_uri(docname, name)
             link = nodes.reference("", app.env.titles[name].astext(), internal=True, refuri=target)
             memory = f"{facts['memory_mib']:.0f}" if facts.get("memory_mib") else "not measured"
-            seconds += run["runtime"] or 0.0
-            rows.append([link, f"{run['runtime']:.0f}" if run["runtime"] else "", memory, "yes" if run["succeeded"] else "NO"])
+            took = run["runtime"] or 0.0
+            seconds += took
+            rows.append([link, f"{took:.0f}", memory, "yes" if run["succeeded"] else "NO"])
         rows.append(["in all", f"{seconds:.0f}", "", ""])
         tables = [make_table(["chapter", "time (s)", "peak memory (MiB)", "all cells ran"], rows)]
         if machine:

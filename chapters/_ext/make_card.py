@@ -26,7 +26,7 @@ def main():
         fig.text(0.46, bottom + 0.245, label, size=15)
         for column in range(3):
             axes = fig.add_axes((0.46 + 0.175 * column, bottom, 0.165, 0.225))
-            axes.imshow(result[key][column], cmap="viridis", vmin=1400, vmax=4000, aspect="auto", interpolation="nearest")
+            axes.imshow(result[key][column], cmap="viridis", vmin=1400, vmax=4000, aspect="auto")
             axes.set_axis_off()
     fig.savefig(ROOT / "chapters" / "_static" / "social_card.png", metadata={"Software": None})
 

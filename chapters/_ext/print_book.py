@@ -19,6 +19,7 @@ from tqdm import tqdm
 ROOT = Path(__file__).resolve().parents[2]
 HTML = ROOT / "_build" / "html"
 MARK = re.compile(r'<span data-book-pdf="([^"]+)">.*?</span>', re.S)  # left by public_address.py in each footer
+TITLE = """node => [...node.childNodes].map(n => n.matches && n.matches('.headerlink') ? '' : n.textContent).join('')"""
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
@@ -38,12 +39,11 @@ def print_page(page, name):
     page.evaluate("() => window.MathJax && MathJax.startup ? MathJax.startup.promise.then(() => null) : null")
     page.evaluate("() => window.dispatchEvent(new Event('beforeprint'))")
     page.wait_for_function("() => [...document.images].every(image => image.complete)")
-    title = page.locator("article h1").first.evaluate("node => node.firstChild.textContent + [...node.childNodes]"
-                                                      ".slice(1).filter(n => n.nodeName === '#text').map(n => n.data).join('')")
+    title = page.locator("article h1").first.evaluate(TITLE)
     margin = {"top": "18mm", "bottom": "18mm", "left": "16mm", "right": "16mm"}
     footer = '<div style="font-size:8px;width:100%;text-align:center"><span class="pageNumber"></span></div>'
-    pdf = page.pdf(format="A4", margin=margin, display_header_footer=True, header_template="<span></span>",
-                   footer_template=footer, print_background=True)
+    templates = {"display_header_footer": True, "header_template": "<span></span>", "footer_template": footer}
+    pdf = page.pdf(format="A4", margin=margin, print_background=True, **templates)
     return pdf, " ".join(title.split())
 
 

@@ -1,8 +1,9 @@
 """Local Sphinx extension: all that depends on where the course is published, from one key.
 
-The key is `repository: url:` of `_config.yml`, or the environment variable COURSE_REPOSITORY, which a fork's workflow sets
-by itself. Unset: no button, no canonical address, nothing that could break. Set: repository and issue buttons, notebooks
-that open on Binder, Colab and a JupyterHub, canonical addresses, social card, site map.
+The key is `repository: url:` of `_config.yml`, or the environment variable COURSE_REPOSITORY, which the publishing
+workflow sets by itself, in a fork too. Unset: no button, no canonical address, nothing that could break. Set:
+repository and issue buttons, notebooks that open on Binder, Colab and a JupyterHub, canonical addresses, social card,
+site map.
 """
 
 import os
@@ -34,7 +35,7 @@ def configure(app, config):
 
 
 def describe(doctree):
-    """First sentences of a page, at most 200 characters: what stands under *What you will do*, else its first paragraph."""
+    """What stands after *What you will do*, else a page's first paragraph; at most 200 characters."""
     paragraphs = [p for p in doctree.findall(nodes.paragraph) if isinstance(p.parent, (nodes.section, nodes.document))]
     texts = [" ".join(p.astext().split()) for p in paragraphs]
     wanted = [text.removeprefix("What you will do. ") for text in texts if text.startswith("What you will do.")]
@@ -55,10 +56,11 @@ def launch_buttons(config, pagename):
         pull = f"{config.course_hub}/hub/user-redirect/git-pull?{urlencode(query, safe='/')}"
         buttons.append(("JupyterHub", pull, "logo_jupyterhub.svg"))
     links = [
-        {"type": "link", "text": text, "tooltip": f"Open this notebook on {text}", "url": url, "icon": f"_static/images/{logo}"}
+        {"type": "link", "text": text, "url": url, "icon": f"_static/images/{logo}", "tooltip": f"Open on {text}"}
         for text, url, logo in buttons
     ]
-    return {"type": "group", "tooltip": "Run this page", "icon": "fas fa-rocket", "buttons": links, "label": "launch-buttons"}
+    group = {"type": "group", "buttons": links, "icon": "fas fa-rocket", "label": "launch-buttons"}
+    return group | {"tooltip": "Run this page"}
 
 
 def feedback(config, pagename, pathto):

@@ -9,8 +9,9 @@ from pathlib import Path
 import imagesize
 from docutils import nodes
 
-
-IMPORT = re.compile(r'<span class="nn">(lib\.\w+)</span>(.*?<span class="kn">import</span>)((?:.*?\(.*?\))|[^\n]*)', re.S)
+IMPORT = re.compile(  # from lib.module import one, two; or (one, two) over several lines
+    r'<span class="nn">(lib\.\w+)</span>([^\n]*?<span class="kn">import</span>)([^\n(]*\([^)]*\)|[^\n]*)'
+)
 
 
 def late_images(app, pagename, templatename, context, doctree):
