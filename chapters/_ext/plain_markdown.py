@@ -27,7 +27,7 @@ class Names:
         """A reference to a label: its text, as a link where the book's address is known."""
         place = self.env.domains["std"].labels.get(label) or self.env.domains["std"].anonlabels.get(label, ("", "", ""))
         text = text or (place[2] if len(place) > 2 else "") or "the exercise"
-        return f"[{text}]({self.base}{place[0]}.html#{place[1]})" if self.base and place[0] else text
+        return f"[{text}]({self.base}{place[0]}.html#{place[1]})" if self.base and place[0] else f"*{text}*"
 
     def glue(self, body):
         """A value of the executed page in the format that the text asks for."""
@@ -56,6 +56,7 @@ class Names:
     def role(self, match):
         """Plain text of one role."""
         role, body = match.groups()
+        body = " ".join(body.split())
         pair = re.fullmatch(r"(.*?)\s*<([^<>]+)>", body, re.S)
         text, target = pair.groups() if pair else ("", body)
         if role.startswith("glue"):
@@ -92,11 +93,12 @@ def directive(name, argument, lines, names):
         text = f"\\begin{{aligned}}\n{text}\n\\end{{aligned}}" if r"\\" in text and r"\begin{" not in text else text
         number = names.number(options.get("label", ""), "displaymath")
         return ["$$", text + (f" \\tag{{{number}}}" if number else ""), "$$"]
+    inner = "\n".join(convert(body, names)).strip().splitlines()
     if name in {"solution-start", "solution"}:
-        return ["**Solution.**", "", *convert(body, names)]
+        return ["**Solution.**", "", *inner, ""]
     title = argument if name in {"admonition", "dropdown"} else " ".join(filter(None, [name.split(":")[-1], argument]))
     title = re.sub(r"\{([\w:.-]+)\}`([^`]+)`", names.role, title)
-    return [f"> {line}".rstrip() for line in [f"**{title[:1].upper()}{title[1:]}**", "", *convert(body, names)]]
+    return [f"> {line}".rstrip() for line in [f"**{title[:1].upper()}{title[1:]}**", "", *inner]] + [""]
 
 
 def convert(lines, names):
