@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import nbformat
+from jupyter_cache import get_cache
 from plain_markdown import Names, plain
 
 FIRST_CELL = '''# Fetches the course where its package is missing (Colab, a hub); does nothing elsewhere.
@@ -27,13 +28,21 @@ def executed(app):
     return [(name, path) for name, path in pairs if path.exists()]
 
 
+def with_outputs(app, notebook):
+    """The notebook with its outputs, which MyST-NB leaves out where it took them from the cache."""
+    try:
+        return get_cache(app.config.nb_execution_cache_path).merge_match_into_notebook(notebook)[1]
+    except KeyError:  # a chapter that failed is not cached
+        return notebook
+
+
 def publish(app, error):
     """Write the notebooks."""
     if error or app.builder.format != "html":
         return
     repository, base = app.config.course_repository, app.config.html_baseurl or ""
     for docname, path in executed(app):
-        notebook = nbformat.read(path, 4)
+        notebook = with_outputs(app, nbformat.read(path, 4))
         glue_file = path.with_name(path.stem + ".glue.json")
         glued = json.loads(glue_file.read_text(encoding="utf8")) if glue_file.exists() else {}
         names = Names(app.env, docname, glued, base)

@@ -32,6 +32,9 @@
       const link = summary.closest(".has-children").querySelector("a");
       summary.setAttribute("aria-label", `Sections of ${link.textContent.trim()}`);
     }
+    for (const entry of document.querySelectorAll(".citation-list > [role=doc-biblioentry]")) {
+      entry.setAttribute("role", "listitem"); // the old role is deprecated, and its list would be empty
+    }
   });
 
   // On paper nothing can be opened: print the folded cells and solutions, then fold them again.
