@@ -72,7 +72,7 @@ def fill(app, doctree, docname):
         if machine:
             facts = {"size": app.config.course_scale, "device": machine["device"], "Python": machine["python"]}
             facts |= machine["versions"] | {"system": f"{platform.system()} {platform.machine()}"}
-            tables.append(make_table(["where it ran", ""], list(facts.items())))
+            tables.append(make_table(["where it ran", "value"], list(facts.items())))
         placeholder.replace_self(tables)
 
 
