@@ -43,7 +43,7 @@ def print_page(page, name):
     margin = {"top": "18mm", "bottom": "18mm", "left": "16mm", "right": "16mm"}
     footer = '<div style="font-size:8px;width:100%;text-align:center"><span class="pageNumber"></span></div>'
     templates = {"display_header_footer": True, "header_template": "<span></span>", "footer_template": footer}
-    pdf = page.pdf(format="A4", margin=margin, print_background=True, **templates)
+    pdf = page.pdf(format="A4", margin=margin, print_background=True, scale=0.8, **templates)
     return pdf, " ".join(title.split())
 
 
