@@ -1,6 +1,5 @@
 """Every promise of the built site, checked in a real browser. Build the site first, with `make book`."""
 
-import json
 import os
 import zipfile
 
@@ -144,6 +143,8 @@ def test_print_hides_the_frame_and_opens_what_is_folded(served):
     frame = page.locator(".bd-sidebar-primary, .bd-sidebar-secondary, .bd-header-article, input[type=range]")
     assert frame.filter(visible=True).count() == 0
     assert page.locator("details:not([open])").count() == 0
+    if served.name in DOCUMENTS:
+        assert page.locator("h1").filter(visible=True).count() == 1
     folded = page.locator(".bd-article .toggle-hidden *:not(button, button *)")
     assert folded.evaluate_all("all => all.filter(n => n.matches('p, pre') && !n.checkVisibility()).length") == 0
     page.evaluate("() => window.dispatchEvent(new Event('afterprint'))")
@@ -236,13 +237,12 @@ def test_zip_holds_the_site():
     assert names == {path.relative_to(SITE).as_posix() for path in SITE.rglob("*") if path.is_file()}
 
 
-def test_shared_files_are_listed_once(context, bases, record_testsuite_property, capsys):
+def test_shared_files_are_listed_once(context, bases, record_property):
     visit = Visit(context, bases["http"], DOCUMENTS[0])
     shared = sorted(name for name in visit.files(visit.requests) if is_shared(name))
     sizes = {name: (SITE / name).stat().st_size for name in shared}
     visit.page.close()
-    with capsys.disabled():
-        print(f"\nshared by all pages: {sum(sizes.values()) / MB:.2f} MB", json.dumps(sizes, indent=1))
+    record_property("shared", sizes)  # printed at the end by conftest.py
     assert sum(sizes.values()) <= 6 * MB
 
 
