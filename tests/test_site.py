@@ -1,6 +1,7 @@
 """Every promise of the built site, checked in a real browser. Build the site first, with `make book`."""
 
 import os
+import re
 import zipfile
 
 import nbformat
@@ -229,6 +230,25 @@ def test_executed_notebook_lies_beside_its_page(page):
     text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     assert "{glue" not in text
     assert "```{" not in text
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        r'caption-number">(Fig)\. (\d+)\.(\d+)',
+        r'eqno">(\()(\d+)\.(\d+)\)',
+        r'caption-number">(Exercise|Theorem) (\d+)\.(\d+)',
+    ],
+    ids=["figures", "equations", "exercises and theorems"],
+)
+def test_numbers_run_from_one_in_each_chapter(pattern):
+    numbers = {}
+    for page in DOCUMENTS:
+        for kind, chapter, number in re.findall(pattern, (SITE / page).read_text(encoding="utf8")):
+            numbers.setdefault((kind, int(chapter)), []).append(int(number))
+            assert page.startswith((f"chapters/{int(chapter):02d}_", "chapters/appendix"))
+    assert numbers
+    assert all(sorted(found) == list(range(1, len(found) + 1)) for found in numbers.values()), numbers
 
 
 def test_zip_holds_the_site():
