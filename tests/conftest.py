@@ -26,3 +26,15 @@ def pytest_collection_modifyitems(items):
 def generator():
     """A seeded random generator."""
     return torch.Generator().manual_seed(0)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Print what all pages of the site share, with its size; browser tests measure it, perhaps in another process."""
+    everything = (report for reports in terminalreporter.stats.values() for report in reports)
+    reports = [report for report in everything if getattr(report, "when", "") == "call"]
+    for key, sizes in (pair for report in reports for pair in getattr(report, "user_properties", [])):
+        if key == "shared":
+            total = sum(sizes.values())
+            terminalreporter.section(f"scripts, styles and fonts shared by all pages: {total / 1e6:.2f} MB")
+            for name, size in sorted(sizes.items(), key=lambda item: -item[1]):
+                terminalreporter.write_line(f"{size / 1000:8.1f} kB  {name}")

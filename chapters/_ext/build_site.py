@@ -2,7 +2,8 @@
 
     python chapters/_ext/build_site.py            # execution cache kept
     python chapters/_ext/build_site.py --clean    # everything again
-    python chapters/_ext/build_site.py --zip      # also _build/site.zip, readable offline
+
+The site is written to _build/html and packed into _build/site.zip, to be read offline.
 """
 
 import argparse
@@ -33,6 +34,7 @@ FILES = {  # inside a package -> folder below _vendor/vendor
     ],
     "requirejs": [("require.js", "requirejs")],
 }
+IN_CI = bool(os.environ.get("CI"))  # there a page that needs another server is an error
 CONFIG_JS = 'var require = {baseUrl: new URL("..", document.currentScript.src).href};\n'
 
 
@@ -65,10 +67,10 @@ def unpack(tarball, target):
 
 
 def vendor():
-    """Fetch formulas' and widgets' scripts once; without them the site falls back to a CDN."""
+    """Fetch formulas' and widgets' scripts once; False where they cannot be had, and pages would ask a CDN for them."""
     stamp = f"{PACKAGES}\n{FILES}"
     if (VENDOR / "versions.txt").exists() and (VENDOR / "versions.txt").read_text(encoding="utf8") == stamp:
-        return
+        return True
     shutil.rmtree(VENDOR, ignore_errors=True)
     VENDOR.parent.mkdir(exist_ok=True)  # html_extra_path names it, so it must exist
     try:
@@ -82,7 +84,12 @@ def vendor():
             shutil.copytree(Path(folder) / "out", VENDOR)
     except (OSError, subprocess.CalledProcessError) as error:
         shutil.rmtree(VENDOR, ignore_errors=True)
-        print(f"NOTE: no npm packages ({error}); formulas and widgets of this build need the network.")
+        kind = "ERROR" if IN_CI else "NOTE"
+        print(f"{kind}: the scripts of formulas and widgets could not be fetched with npm: {error}")
+        print(f"Install npm, or the Python wheel {NODE_WHEEL}, and see that npm reaches its registry.")
+        print("Nothing was built." if IN_CI else "This build's pages load them from a public server instead.")
+        return False
+    return True
 
 
 def run_book():
@@ -100,17 +107,18 @@ def main(arguments=None):
     """Build the site and return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--clean", action="store_true", help="execute every chapter again")
-    parser.add_argument("--zip", action="store_true", help="also write _build/site.zip")
     options = parser.parse_args(arguments)
     shutil.rmtree(ROOT / "_build" if options.clean else HTML, ignore_errors=True)
-    vendor()
+    (HTML.parent / "site.zip").unlink(missing_ok=True)
+    if not vendor() and IN_CI:
+        return 1
     status = run_book()
     for report in sorted((HTML / "reports").rglob("*.err.log")):
         print(f"== {report.stem} failed\n{report.read_text(encoding='utf8')}")
     if not (HTML / "index.html").exists():
         print(f"ERROR: {HTML / 'index.html'} was not built.")
         return status or 1
-    if options.zip:
+    if not status:
         shutil.make_archive(str(HTML.parent / "site"), "zip", HTML)
     print(f"{'The build FAILED, see above. Its pages are' if status else 'The site is'} in {HTML}")
     return status

@@ -41,6 +41,9 @@ def configure(app, config):
     cache = choose_cache()
     config.nb_execution_cache_path = str(cache)
     config.course_inputs = cache.name  # a changed value makes Sphinx read every page again
+    config.course_probe = os.environ["COURSE_PROBE"] = str(cache / "probe")  # for kernel_probe.py
+    os.environ["PYTHONSTARTUP"] = str(Path(__file__).with_name("kernel_probe.py"))  # IPython runs it in each kernel
+    config.course_scale = os.environ.get("COURSE_SCALE", "quick")
     if (ROOT / "_vendor" / "vendor").is_dir():
         config.mathjax_path = "../vendor/mathjax/tex-mml-chtml.js"
         config.nb_ipywidgets_js = WIDGET_SCRIPTS
