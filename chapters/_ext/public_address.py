@@ -65,7 +65,7 @@ def launch_buttons(config, pagename):
 
 def feedback(config, pagename, pathto):
     """Line of the footer that says where to report an error of this page."""
-    errata = f'<a href="{pathto("chapters/errata")}">errata</a>'
+    errata = f'<a href="{pathto("chapters/appendix_errata")}">errata</a>'
     mark = f'<span data-book-pdf="{pathto("book.pdf", 1)}"></span>'  # print_book.py makes it a link
     if not config.course_repository:
         return f"<p>Found an error? The {errata} say how to report it, and list what was corrected. {mark}</p>"
