@@ -91,7 +91,8 @@ def audit_prior(
         drawn = models("samples", samples, given).values
     else:
         drawn = sampled(flat, levels, num_samples, unique.mean(0), scale, generator)
-    doubts += filter(None, [compared_scale("samples", drawn, unique)])
+    origin = "samples" if samples is not None else "samples drawn from the denoiser"
+    doubts += filter(None, [compared_scale(origin, drawn, unique)])
     in_held_out = 0 if fresh is None else int(touching(drawn, fresh, duplicates.distance).sum())
     if in_held_out:
         doubts.append(
