@@ -377,6 +377,14 @@ def test_smooth_samples_are_never_convicted():
     assert found.verdict == "undecided"
 
 
+def test_a_few_exact_copies_forbid_an_acquittal():
+    found = audit(torch.cat([FRESH, EXAMPLES[:2]]), held_out=HELD_OUT)
+    assert found.exact_copies == 2
+    assert found.verdict == "undecided"
+    assert found.reasons[-1].startswith(f"2 of {len(FRESH) + 2} samples are copies of training models")
+    assert audit(FRESH, held_out=HELD_OUT).verdict == "not memorized"
+
+
 def test_module_runs_from_the_shell(files):
     root = Path(__file__).parents[1]
     call = [sys.executable, "-m", "lib.audit", str(files / "examples.npy"), str(files / "nothing.npy")]
