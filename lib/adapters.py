@@ -26,6 +26,8 @@ class VPDenoiser:
         self._network, self._alphas_bar, self._prediction, self._timestep = network, alphas_bar, prediction, timestep
         if callable(alphas_bar):
             ends = torch.stack([self._signal(torch.tensor(t, dtype=torch.float64)) for t in (1e-5, 1.0)])
+            if not ends[0] > ends[1]:
+                raise ValueError(f"alphas_bar must fall from t = 0 to 1, got {ends.tolist()} at the ends")
             levels = sigma_from_alpha_bar(ends)
         else:
             levels = sigma_from_alpha_bar(alphas_bar)
@@ -33,7 +35,10 @@ class VPDenoiser:
         self.sigma_range = (float(levels[0]), float(levels[-1]))
 
     def _signal(self, t: Tensor) -> Tensor:
-        value = torch.as_tensor(self._alphas_bar(t), dtype=torch.float64)
+        try:
+            value = torch.as_tensor(self._alphas_bar(t), dtype=torch.float64)
+        except Exception as error:  # the reader's own code may raise anything
+            raise ValueError(f"alphas_bar must map tensors of times, failed: {error!r}") from error
         if value.shape != t.shape or not bool(((value > 0) & (value <= 1)).all()):
             raise ValueError(f"alphas_bar must map times in [0, 1] to values in (0, 1] of the same shape, got {value}")
         return value
@@ -113,7 +118,16 @@ def denoiser_from_vp(
     if not callable(alphas_bar):
         alphas_bar = checks.tensor("alphas_bar", alphas_bar, shape=(None,)).detach().double()
         if len(alphas_bar) < 2 or not bool((alphas_bar.diff() < 0).all()):
-            raise ValueError("alphas_bar must hold at least two strictly falling values, one for each time step")
+            raise ValueError(
+                f"alphas_bar must hold at least two strictly falling values, one for each time step, got "
+                f"{len(alphas_bar)} from {alphas_bar[:1].tolist()} to {alphas_bar[-1:].tolist()} "
+                "(betas? then cumprod(1 - betas))"
+            )
+        if not 0 < alphas_bar[-1] < alphas_bar[0] < 1:
+            raise ValueError(
+                f"alphas_bar must lie in (0, 1), got {float(alphas_bar[0])} to {float(alphas_bar[-1])} "
+                "(no noise at 1, no signal at 0)"
+            )
     return VPDenoiser(network, alphas_bar, prediction, timestep)
 
 
@@ -125,7 +139,14 @@ class _Rescaled:
             self.sigma_range = (std * low, std * high)
 
     def __call__(self, x: Tensor, sigma: float | Tensor) -> Tensor:
-        mean = self._mean.to(x) if isinstance(self._mean, Tensor) else self._mean
+        mean = self._mean
+        if isinstance(mean, Tensor):
+            try:
+                mean = mean.to(x).expand_as(x)
+            except RuntimeError as error:
+                raise ValueError(
+                    f"mean must broadcast against x of shape {list(x.shape)}, got shape {list(mean.shape)}"
+                ) from error
         return mean + self._std * self._denoise((x - mean) / self._std, sigma / self._std)
 
 
@@ -143,6 +164,9 @@ def denoiser_in_units(denoise: Denoiser, mean: Tensor | float, std: float) -> De
         TypeError, ValueError: Not a callable, a mean that is not finite, or a std that is not one positive number.
     """
     checks.function("denoise", denoise, "[B, ...] and a level to [B, ...]")
-    mean = torch.as_tensor(mean, dtype=None if isinstance(mean, Tensor) else torch.float64)
+    try:
+        mean = torch.as_tensor(mean, dtype=None if isinstance(mean, Tensor) else torch.float64)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"mean must be a number or a tensor, got {type(mean).__name__}") from error
     checks.finite("mean", mean)
     return _Rescaled(denoise, float(mean) if mean.ndim == 0 else mean, checks.positive("std", std))

@@ -76,6 +76,7 @@ def _run(options: argparse.Namespace) -> AuditReport:
     # Where to write is checked first: nobody wants to learn of a missing folder after the work is done.
     targets = {name: target(f"--{name}", path) for name in ("report", "json") if (path := getattr(options, name))}
     files = {"examples": options.examples, "samples": options.samples, "held_out": options.held_out}
+    _apart(targets, [Path(path).resolve() for path in files.values() if path is not None])
     given = {name: read_models(path) for name, path in files.items() if path is not None}
     generator = torch.Generator().manual_seed(checks.count("--seed", options.seed, minimum=0))
     report = audit_prior(given.pop("examples"), **given, generator=generator)
@@ -83,6 +84,14 @@ def _run(options: argparse.Namespace) -> AuditReport:
     for name, path in targets.items():
         write_bytes(path, texts[name]().encode())
     return report
+
+
+def _apart(targets: dict[str, Path], read: list[Path]) -> None:
+    taken = list(read)
+    for name, path in targets.items():
+        if path in taken:
+            raise ValueError(f"--{name} must be a file of its own: {path} is read, or written by the other option")
+        taken.append(path)
 
 
 if __name__ == "__main__":

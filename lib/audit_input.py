@@ -43,6 +43,8 @@ def models(name: str, value: object, like: Models | None = None) -> Models:
     if isinstance(value, np.ndarray):
         if value.dtype.kind not in "fiu":
             raise TypeError(f"{name} must hold real numbers, got an array of {value.dtype}")
+        if np.ma.is_masked(value):
+            raise ValueError(f"{name} must have no masked entries, got {np.ma.count_masked(value)} of {value.size}")
         narrow = value.dtype.kind != "f" or value.dtype.itemsize < 4
         dtype = np.float32 if narrow else {4: np.float32}.get(value.dtype.itemsize, np.float64)
         with np.errstate(over="ignore"):
@@ -104,6 +106,8 @@ def flat_denoiser(denoiser: Denoiser, examples: Models, *, batch_size: int) -> D
     A network with weights gets their dtype and device.
     """
     checks.function("denoiser", denoiser, "x [B, ...] and a level to [B, ...]")
+    if isinstance(denoiser, type):
+        raise TypeError(f"denoiser must be a network, not its class, got {denoiser.__name__}")
     weights = getattr(denoiser, "parameters", None)
     like = next((w for w in weights() if w.is_floating_point()), examples.values) if callable(weights) else None
 
@@ -114,10 +118,12 @@ def flat_denoiser(denoiser: Denoiser, examples: Models, *, batch_size: int) -> D
             with torch.no_grad():
                 try:
                     value = denoiser(inside.clone(), sigma.to(inside))
-                except (RuntimeError, IndexError, TypeError) as error:
+                except MemoryError:
+                    raise
+                except Exception as error:  # the reader's own code may raise anything
                     raise ValueError(
                         f"denoiser must map a batch x [B, ...] and a 0-d level to [B, ...]; it failed on shape "
-                        f"{list(inside.shape)}, {inside.dtype}: {error}"
+                        f"{list(inside.shape)}, {inside.dtype}, sigma {float(sigma):.4g}: {error!r}"
                     ) from error
             if not isinstance(value, Tensor):
                 raise TypeError(f"denoiser must return a torch.Tensor, got {type(value).__name__}")

@@ -91,17 +91,21 @@ def audit_prior(
         drawn = models("samples", samples, given).values
     else:
         drawn = sampled(flat, levels, num_samples, unique.mean(0), scale, generator)
-    doubts += filter(None, [compared_scale("samples", drawn, unique)])
+    origin = "samples" if samples is not None else "samples drawn from the denoiser"
+    doubts += filter(None, [compared_scale(origin, drawn, unique)])
     in_held_out = 0 if fresh is None else int(touching(drawn, fresh, duplicates.distance).sum())
     if in_held_out:
         doubts.append(
             f"{in_held_out} of {len(drawn)} samples are copies of held-out models: these were trained on, or the "
             f"samples are not the prior's"
         )
+    around = Neighbourhood.measured(drawn, unique, fresh, generator=generator)
+    copied = int((around.samples[:, 0] <= duplicates.distance).sum())
+    if copied:  # few as they may be: no fresh model is left that would be one
+        doubts.append(f"{copied} of {len(drawn)} samples are copies of training models, equal or as near as duplicates")
     num_held_out = 0 if fresh is None else len(fresh)
     notes += doubts + _few(len(unique), len(drawn), num_held_out, thresholds.fewest)
 
-    around = Neighbourhood.measured(drawn, unique, fresh, generator=generator)
     rates = around.rates(thresholds.confidence, generator=generator)
     gap = None if flat is None else _gap(flat, unique, fresh, levels, scale, generator)
     lookup = None if forward is None else _lookup(given, unique, numbers, forward, d_obs, noise_std, batch_size)
@@ -120,7 +124,7 @@ def audit_prior(
         samples_from="denoiser" if samples is None else "given",
         null="leave-one-out" if fresh is None else "held-out models",
         rates=rates,
-        exact_copies=int((around.samples[:, 0] <= duplicates.distance).sum()),
+        exact_copies=copied,
         leaked=leaked,
         samples_in_held_out=in_held_out,
         neighbours=around.samples.shape[1],

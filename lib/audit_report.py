@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import types
 import typing
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from lib.diagnostics import MemorizationRate
 from lib.likelihood_gap import LikelihoodGap
 from lib.lookup_change import LookupChange
 from lib.report_page import page
-from lib.verdict import Thresholds
+from lib.verdict import VERDICTS, Thresholds
 
 _FORMAT = "memorization audit 1"
 
@@ -40,6 +41,12 @@ class Pair:
     shape: tuple[int, ...]
     sample_values: tuple[float, ...]
     example_values: tuple[float, ...]
+
+    def __post_init__(self):
+        """Refuse values that do not fill the shape."""
+        for name in ("sample_values", "example_values"):
+            if len(getattr(self, name)) != math.prod(self.shape):
+                raise ValueError(f"{name} must hold as many values as the shape {list(self.shape)}")
 
 
 @dataclass(frozen=True)
@@ -99,6 +106,12 @@ class AuditReport:
     likelihood: LikelihoodGap | None = None
     lookup: LookupChange | None = None
 
+    def __post_init__(self):
+        """Refuse histograms that do not fit their edges."""
+        for name in ("ratio_samples", "ratio_null"):
+            if len(getattr(self, name)) != len(self.ratio_edges) - 1:
+                raise ValueError(f"{name} must hold one share for each bin, {len(self.ratio_edges) - 1}")
+
     def __str__(self) -> str:
         lines = [f"verdict: {self.verdict}", *(f"  {reason}" for reason in self.reasons)]
         return "\n".join([*lines, *(f"  warning: {warning}" for warning in self.warnings)])
@@ -117,12 +130,15 @@ class AuditReport:
         if not isinstance(text, str):
             raise TypeError(f"text must be a str, got {type(text).__name__}")
         try:
-            held = json.loads(text)
-        except ValueError as error:
+            held = json.loads(text, parse_constant=_not_finite)
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"text must be JSON of an AuditReport: {error}") from error
         if not isinstance(held, dict) or held.pop("format", None) != _FORMAT:
             raise ValueError(f"text must hold the format {_FORMAT!r}, written by AuditReport.to_json")
-        return _built(cls, held, "report")
+        report = _built(cls, held, "report")
+        if report.verdict not in VERDICTS:
+            raise ValueError(f"report.verdict must be one of {VERDICTS}, got {report.verdict!r:.60}")
+        return report
 
     def to_html(self) -> str:
         """One page that needs nothing else: figures inside, no scripts, no requests; light and dark."""
@@ -130,6 +146,10 @@ class AuditReport:
 
     def _repr_html_(self) -> str:
         return page(self, embedded=True)
+
+
+def _not_finite(name: str) -> float:
+    raise ValueError(f"its numbers must be finite, got {name}")
 
 
 def _built(kind: object, value: object, where: str) -> object:

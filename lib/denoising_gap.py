@@ -48,6 +48,12 @@ class DenoisingGap:
     nats: float | None = None
     nats_error: float | None = None
 
+    def __post_init__(self):
+        """Refuse columns of another length than the levels."""
+        for name, value in vars(self).items():
+            if isinstance(value, tuple) and len(value) != len(self.sigmas):
+                raise ValueError(f"{name} must hold one value for each of {len(self.sigmas)} sigmas, got {len(value)}")
+
     def nearest_level(self) -> tuple[float, float] | None:
         """Smallest |D - M| / |G - M| on held-out models, and its level, where M denoises them worse than G does.
 

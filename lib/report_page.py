@@ -27,7 +27,8 @@ body { margin: 0 auto; max-width: 60rem; padding: 1rem; color: #1a1a1a; backgrou
 @media (prefers-color-scheme: dark) { body { color: #eee; background: #16181c; } }
 """
 _MEANING = {
-    "memorized": "The prior is memorized: it returns its training models, where fresh models would differ from them.",
+    "memorized": "The prior is memorized: it returns its training models, or its denoiser knows them by heart. "
+    "The reasons say which.",
     "not memorized": "The prior is not memorized: its samples are copies no more often than fresh models are. "
     "This does not say that they are good models.",
     "undecided": "Undecided: the data at hand neither show copies nor rule them out.",

@@ -9,8 +9,9 @@ from lib import checks
 from lib.denoising_gap import DenoisingGap
 from lib.diagnostics import MemorizationRate
 
-MEMORIZED, NOT_MEMORIZED, UNDECIDED = "memorized", "not memorized", "undecided"
+VERDICTS = MEMORIZED, NOT_MEMORIZED, UNDECIDED = "memorized", "not memorized", "undecided"
 _OVERFITTED = "overfitted"  # no verdict, but it forbids an acquittal
+_CONVICTS = "d1/d2"  # the other rule rises without a copy for samples that are smoother than the population
 
 
 def _share(default: float, use: str):
@@ -23,7 +24,7 @@ class Thresholds:
 
     Attributes:
         confidence: Joint probability of the intervals of all rules.
-        excess: "memorized" where the whole interval of a rule's rate above its null lies beyond this share.
+        excess: "memorized" where the whole interval of the rate by d1/d2 above its null lies beyond this share.
         tolerated: "not memorized" needs a rule whose interval ends below this share and holds 0.
         blind: A rule that calls more than this share of fresh models copies cannot clear anything.
         gap: "memorized" where the denoiser's distance from the memorized one is below this share of the Gaussian's, on
@@ -37,7 +38,7 @@ class Thresholds:
     """
 
     confidence: float = _share(0.95, "joint probability of the intervals")
-    excess: float = _share(0.05, "memorized: an interval lies above it")
+    excess: float = _share(0.05, "memorized: the interval of d1/d2 lies above it")
     tolerated: float = _share(0.10, "not memorized: an interval ends below it")
     blind: float = _share(0.5, "a rule with a larger null clears nothing")
     gap: float = _share(0.4, "memorized: denoiser's distance over the Gaussian's is below it")
@@ -65,7 +66,7 @@ def verdict(
 ) -> tuple[str, tuple[str, ...]]:
     """The verdict and its reasons, in words.
 
-    "memorized" if any rule or the denoiser says so; "not memorized" if a rule that is not blind clears the samples,
+    "memorized" if d1/d2 or the denoiser says so; "not memorized" if a rule that is not blind clears the samples,
     the excess of no other exceeds what is tolerated, the denoiser is not overfitted, and nothing casts doubt on the
     comparison; else "undecided".
 
@@ -95,6 +96,8 @@ def _of_rate(rate: MemorizationRate, thresholds: Thresholds) -> tuple[str, str]:
     low, high = rate.interval
     start = f"{rate.rule}: {rate.rate:.1%} copies, null {rate.null_rate:.1%}, difference in [{low:+.1%}, {high:+.1%}], "
     if low > thresholds.excess:
+        if rate.rule != _CONVICTS:
+            return UNDECIDED, f"{start}beyond {thresholds.excess:.0%}, but so are samples smoother than the population"
         return MEMORIZED, f"{start}beyond {thresholds.excess:.0%}"
     if low > 0:
         return UNDECIDED, f"{start}some are copies, but it is open whether more than {thresholds.excess:.0%}"

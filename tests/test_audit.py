@@ -230,6 +230,9 @@ def nan(x):
         ({"denoiser": lambda x, s: x[0]}, ValueError, "denoiser must return the shape .* single model"),
         ({"denoiser": lambda x, s: x.reshape(64) / s}, ValueError, "denoiser must map a batch"),
         ({"denoiser": lambda x: x}, ValueError, "denoiser must map a batch"),
+        ({"denoiser": lambda x, s: {}["a"]}, ValueError, "denoiser must map a batch .* KeyError"),
+        ({"denoiser": torch.nn.Linear}, TypeError, "denoiser must be a network, not its class, got Linear"),
+        ({"samples": np.ma.masked_less(FRESH.numpy(), 0)}, ValueError, "samples must have no masked entries"),
         ({"denoiser": lambda x, s: x.numpy()}, TypeError, "denoiser must return a torch.Tensor, got ndarray"),
         ({"denoiser": lambda x, s: nan(x)}, ValueError, "denoiser must return finite values, got NaN .* at sigma"),
         ({"forward": lambda x: x}, ValueError, "forward, d_obs and noise_std must be given together"),
@@ -283,6 +286,13 @@ def test_json_loads_back_equal(full):
         (lambda text: 3, TypeError, "text must be a str, got int"),
         (lambda text: text[:-5], ValueError, "text must be JSON of an AuditReport"),
         (lambda text: "{}", ValueError, "text must hold the format"),
+        (lambda text: "[" * 100_000, ValueError, "text must be JSON of an AuditReport"),
+        (lambda text: text.replace('"spread": ', '"spread": NaN, "_": ', 1), ValueError, "finite, got NaN"),
+        (lambda text: text.replace('"not memorized"', '"fine"', 1), ValueError, "report.verdict must be one of"),
+        (lambda text: text.replace('"shape": [8, 8]', '"shape": [3]').replace("[3]", "[8, 8]", 1), ValueError,
+         "sample_values must hold"),
+        (lambda text: text.replace('"ratio_edges": [', '"ratio_edges": [0.0, ', 1), ValueError, "one share for each"),
+        (lambda text: text.replace('"sigmas": [', '"sigmas": [0.1, ', 1), ValueError, "for each of 17 sigmas"),
         (lambda text: text.replace('"verdict"', '"judgement"'), ValueError, "report must hold the fields of"),
         (lambda text: text.replace('"leaked": 0', '"leaked": "0"'), ValueError, "report.leaked must be of type int"),
         (lambda text: text.replace('"shape": [8, 8]', '"shape": 8', 1), ValueError, "report.shape must be a list"),
@@ -346,6 +356,33 @@ def test_command_line_prints_the_verdict_and_writes_the_report(files, capsys):
     assert sorted(p.name for p in files.iterdir()) == [
         "examples.npy", "held_out.npy", "report.html", "report.json", "samples.npy",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("more", [["--json", "{0}/samples.npy"], ["--report", "{0}/r", "--json", "{0}/./r"]])
+def test_command_line_never_writes_over_a_file_in_use(files, more, capsys):
+    before = (files / "samples.npy").read_bytes()
+    assert main([str(files / "examples.npy"), str(files / "samples.npy"), *(m.format(files) for m in more)]) == 2
+    assert "--json must be a file of its own" in capsys.readouterr().err
+    assert (files / "samples.npy").read_bytes() == before
+    assert not (files / "r").exists()
+
+
+def test_smooth_samples_are_never_convicted():
+    widths = torch.arange(1, 65) ** -0.5
+    examples, held_out, fresh = (randn(n, 64, seed=s) * widths for n, s in ((20, 1), (200, 2), (200, 3)))
+    smooth = fresh * (torch.arange(64) < 8)
+    found = audit_prior(examples, samples=smooth, held_out=held_out, generator=seeded(0))
+    assert found.rates[1].interval[0] > 0.05  # more than fresh models, and no copy among them
+    assert found.rates[0].rate == 0
+    assert found.verdict == "undecided"
+
+
+def test_a_few_exact_copies_forbid_an_acquittal():
+    found = audit(torch.cat([FRESH, EXAMPLES[:2]]), held_out=HELD_OUT)
+    assert found.exact_copies == 2
+    assert found.verdict == "undecided"
+    assert found.reasons[-1].startswith(f"2 of {len(FRESH) + 2} samples are copies of training models")
+    assert audit(FRESH, held_out=HELD_OUT).verdict == "not memorized"
 
 
 def test_module_runs_from_the_shell(files):

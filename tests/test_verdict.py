@@ -32,7 +32,8 @@ def outcome(*rates, gap=None, held_out=100, doubts=(), **thresholds):
     ("expected", "rates"),
     [
         ("memorized", [rate(0.06, 0.5)]),
-        ("memorized", [rate(-0.01, 0.01), rate(0.06, 0.2)]),  # one rule is enough
+        ("memorized", [rate(0.06, 0.2), rate(-0.01, 0.01, rule="nearest-ratio")]),  # d1/d2 is enough
+        ("undecided", [rate(-0.01, 0.01), rate(0.06, 0.2, rule="nearest-ratio")]),  # smooth samples raise it too
         ("not memorized", [rate(-0.03, 0.09)]),
         ("not memorized", [rate(-0.03, 0.09), rate(-0.1, 0.2)]),  # the other rule is too wide to tell
         ("undecided", [rate(-0.03, 0.11)]),
