@@ -49,7 +49,7 @@ class Pair:
                 raise ValueError(f"{name} must hold as many values as the shape {list(self.shape)}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class AuditReport:
     """What `lib.audit.audit_prior` found.
 
@@ -111,6 +111,10 @@ class AuditReport:
         for name in ("ratio_samples", "ratio_null"):
             if len(getattr(self, name)) != len(self.ratio_edges) - 1:
                 raise ValueError(f"{name} must hold one share for each bin, {len(self.ratio_edges) - 1}")
+
+    def __repr__(self) -> str:
+        # The fields hold whole models: a notebook that shows a report would store them as text.
+        return f"AuditReport({self.verdict!r}, {self.num_samples} samples beside {self.num_examples} examples)"
 
     def __str__(self) -> str:
         lines = [f"verdict: {self.verdict}", *(f"  {reason}" for reason in self.reasons)]

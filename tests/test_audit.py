@@ -278,6 +278,7 @@ def test_json_loads_back_equal(full):
         assert again == report
         assert type(again.thresholds) is Thresholds
         assert again.to_html() == report.to_html()
+        assert len(repr(report)) < 100  # the numbers of whole models do not go into a notebook's text
 
 
 @pytest.mark.parametrize(

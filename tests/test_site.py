@@ -104,6 +104,12 @@ def test_sliders_move_their_picture_by_keyboard(visit):
     assert slider_faults(visit.page) == []
 
 
+@pytest.mark.parametrize("number", ["01", "02", "03", "04", "07", "08"])
+def test_chapter_moves_without_a_kernel(number):
+    texts = [read(page) for page in DOCUMENTS if page.startswith(f"chapters/{number}_")]
+    assert any('type="range"' in text for text in texts)
+
+
 @pytest.fixture(scope="module", params=SOME or [""])
 def served(request, context, bases):
     """One page over http, for the checks that do not depend on the scheme."""

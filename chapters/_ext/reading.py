@@ -72,9 +72,23 @@ def link_names(app, doctree, docname):
             link += literal
 
 
+def drop_dead_links(app, pagename, templatename, context, doctree):
+    """Remove a source listing's links back to the reference where a name has no entry there.
+
+    A name that is imported into the module that shows it is listed with its neighbours, of which not all are public.
+    """
+
+    def kept(match):
+        return match[0] if match[1] in app.env.domains["py"].objects else ""
+
+    if "body" in context and pagename.startswith("_modules"):
+        context["body"] = re.sub(r'<a class="viewcode-back" href="[^"#]*#([^"]+)">\[docs\]</a>', kept, context["body"])
+
+
 def setup(app):
     """Register the hooks."""
     app.connect("doctree-resolved", link_names)
     app.connect("html-page-context", late_images, priority=700)
     app.connect("html-page-context", link_imports, priority=700)
+    app.connect("html-page-context", drop_dead_links, priority=700)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
