@@ -77,15 +77,14 @@ class Visit:
         self.first_view = set(self.requests)
         self.page.evaluate(
             """async () => {
-              for (let y = 0; y < document.body.scrollHeight; y += innerHeight) {
-                window.scrollTo({top: y, behavior: 'instant'});
-                await new Promise(requestAnimationFrame);
-              }
               for (const image of document.images) image.loading = 'eager';
               await Promise.all([...document.images].filter(i => !i.complete).map(i => new Promise(done => {
                 i.onload = i.onerror = done;
               })));
-              window.scrollTo({top: 0, behavior: 'instant'});
+              for (const place of [document.body.scrollHeight, 0]) {
+                window.scrollTo({top: place, behavior: 'instant'});
+                await new Promise(requestAnimationFrame);
+              }
             }"""
         )
 

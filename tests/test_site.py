@@ -125,7 +125,10 @@ def test_axe_finds_nothing_serious(served, scheme):
     page.wait_for_function("theme => document.documentElement.dataset.theme === theme", arg=scheme)
     page.wait_for_timeout(300)  # colours fade
     page.add_script_tag(path=str(axe_script()))
-    found = page.evaluate("() => axe.run(document, {resultTypes: ['violations']}).then(r => r.violations)")
+    # A dark page is the light one in other colours, and only rules on colours can judge it otherwise.
+    colours = {"runOnly": ["color-contrast", "link-in-text-block"]} if scheme == "dark" else {}
+    options = {"resultTypes": ["violations"], **colours}
+    found = page.evaluate("options => axe.run(document, options).then(r => r.violations)", options)
     ours = [
         f"{rule['id']}: {' '.join(map(str, node['target']))}: {node['failureSummary'].splitlines()[-1].strip()}"
         for rule in found
