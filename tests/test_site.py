@@ -216,6 +216,12 @@ def test_widget_manager_is_loaded_only_where_a_widget_is_embedded(page):
 
 
 @pytest.mark.parametrize("page", DOCUMENTS)
+def test_tables_are_drawn_as_tables(page):
+    """A cell that returns Markdown and is not told so shows its bars and dashes as a paragraph."""
+    assert not re.search(r"<p>[^<]*\|\s*(—|---)\s*\|", (SITE / page).read_text(encoding="utf8"))
+
+
+@pytest.mark.parametrize("page", DOCUMENTS)
 def test_page_describes_itself(page):
     assert 20 <= len(read(SITE / page).metas.get("description") or "") <= 205
 
