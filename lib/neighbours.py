@@ -32,13 +32,14 @@ def nearest_distances(samples: Tensor, examples: Tensor, k: int, *, block: int =
     if k > len(examples):
         raise ValueError(f"k must be at most the number of examples ({len(examples)}), got {k}")
     near = _candidates(samples, examples, min(k + 4, len(examples)), block)
-    found = []
+    # Results have their room beforehand: small ones kept between large blocks would scatter the memory, and double it.
+    distances, indices = samples.new_empty(len(samples), k), near.new_empty(len(samples), k)
     rows = max(1, _TABLE // (near.shape[1] * examples.shape[1]))
-    for part, numbers in zip(samples.split(rows), near.split(rows), strict=True):
-        exact = torch.linalg.vector_norm(part[:, None] - examples[numbers], dim=-1)
-        distances, order = exact.sort(dim=1)
-        found.append((distances[:, :k], numbers.gather(1, order[:, :k])))
-    distances, indices = (torch.cat(part) for part in zip(*found, strict=True))
+    for start in range(0, len(samples), rows):
+        here, numbers = slice(start, start + rows), near[start : start + rows]
+        exact = torch.linalg.vector_norm(samples[here, None] - examples[numbers], dim=-1)
+        ordered, order = exact.sort(dim=1)
+        distances[here], indices[here] = ordered[:, :k], numbers.gather(1, order[:, :k])
     checks.finite("distance from samples to examples", distances)
     return distances, indices
 
