@@ -98,6 +98,8 @@ def run_book():
     environment["TQDM_DISABLE"] = "1"  # a progress bar is for someone who waits, not for a page
     environment.setdefault("OMP_NUM_THREADS", "1")  # small grids: a second thread only waits
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    execute = [sys.executable, str(Path(__file__).with_name("execute_chapters.py"))]
+    subprocess.run(execute, cwd=ROOT, env=environment, check=True)
     jupyter_book = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
     command = [*jupyter_book, "build", str(ROOT), "-W", "-n", "--keep-going", "--all"]
     return subprocess.run(command, cwd=ROOT, env=environment).returncode
