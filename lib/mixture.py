@@ -16,6 +16,7 @@ from lib.gaussian import GaussianMixture
 __all__ = ["GaussianMixture", "MemorizedPrior", "WeightedExamples"]
 
 _BLOCK = 2**20  # entries of one block of the [B, N] distance table
+_SHIFTED = 2**24  # numbers of one block of examples that is shifted in a copy of its own
 _DIRECT = 2**20  # up to so many entries x - x_n are formed one by one: exact, and as fast as the product
 
 
@@ -41,20 +42,24 @@ class WeightedExamples:
                 self.examples, log_weights = examples[keep], log_weights[keep]
         self.log_weights = log_weights
         # The product form below rounds at the size of the vectors it is given: examples whose common mean outweighs
-        # their spread (velocities in m/s) are shifted by it, at the price of one copy; centred ones stay as they are.
-        self._centre, self._shifted = self.examples.mean(0), self.examples
+        # their spread (velocities in m/s) are shifted by it, block by block; centred ones stay as they are.
+        self._centre = self.examples.mean(0)
         self._squares = torch.linalg.vector_norm(self.examples, dim=1).square()
-        if bool(2 * self._centre.square().sum() > self._squares.mean()):
-            self._shifted = self.examples - self._centre
-            self._squares = torch.linalg.vector_norm(self._shifted, dim=1).square()
+        self._off_centre = bool(2 * self._centre.square().sum() > self._squares.mean())
+        if self._off_centre:
+            self._squares = torch.cat([self._shifted(block).square().sum(1) for block in self.blocks(1)])
         else:
             self._centre = torch.zeros_like(self._centre)
 
     def blocks(self, batch: int):
         """Yield slices that cut the examples into blocks for a batch of so many points."""
-        step = max(1, _BLOCK // max(1, batch))
+        room = _SHIFTED // self.examples.shape[1] if self._off_centre else _BLOCK
+        step = max(1, min(room, _BLOCK // max(1, batch)))
         for start in range(0, len(self.examples), step):
             yield slice(start, start + step)
+
+    def _shifted(self, block: slice) -> Tensor:
+        return self.examples[block] - self._centre if self._off_centre else self.examples[block]
 
     def _direct(self, x: Tensor) -> bool:
         return len(x) * self.examples.numel() <= _DIRECT
@@ -66,7 +71,7 @@ class WeightedExamples:
         """
         if self._direct(x):
             return (x[:, None] - self.examples[block]).square().sum(-1)
-        return torch.addmm(self._squares[block], x - self._centre, self._shifted[block].T, alpha=-2.0)
+        return torch.addmm(self._squares[block], x - self._centre, self._shifted(block).T, alpha=-2.0)
 
     def moments(self, x: Tensor, variance: Tensor, *, with_mean: bool = True) -> tuple[Tensor, Tensor | None]:
         """Log-sum and mean of the examples under r_n ~ w_n exp(-|x - x_n|^2 / (2 variance)).
@@ -192,4 +197,3 @@ class MemorizedPrior:
         pick = torch.randint(len(self.examples), (n,), generator=generator, device=self.examples.device)
         noise = torch.empty_like(self.examples[pick]).normal_(generator=generator)
         return self.examples[pick] + self.bandwidth * noise
-
