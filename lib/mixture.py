@@ -16,7 +16,7 @@ from lib.gaussian import GaussianMixture
 __all__ = ["GaussianMixture", "MemorizedPrior", "WeightedExamples"]
 
 _BLOCK = 2**20  # entries of one block of the [B, N] distance table
-_SHIFTED = 2**24  # numbers of one block of examples that is shifted in a copy of its own
+_SHIFTED = 2**20  # numbers of examples that are shifted at a time, in a copy that stays in the processor's cache
 _DIRECT = 2**20  # up to so many entries x - x_n are formed one by one: exact, and as fast as the product
 
 
@@ -47,19 +47,20 @@ class WeightedExamples:
         self._squares = torch.linalg.vector_norm(self.examples, dim=1).square()
         self._off_centre = bool(2 * self._centre.square().sum() > self._squares.mean())
         if self._off_centre:
-            self._squares = torch.cat([self._shifted(block).square().sum(1) for block in self.blocks(1)])
+            self._squares = torch.cat([part.square().sum(1) for part, _ in self._shifted(slice(None))])
         else:
             self._centre = torch.zeros_like(self._centre)
 
     def blocks(self, batch: int):
-        """Yield slices that cut the examples into blocks for a batch of so many points."""
-        room = _SHIFTED // self.examples.shape[1] if self._off_centre else _BLOCK
-        step = max(1, min(room, _BLOCK // max(1, batch)))
-        for start in range(0, len(self.examples), step):
-            yield slice(start, start + step)
+        """Slices that cut the examples into blocks for a batch of so many points."""
+        step = max(1, _BLOCK // max(1, batch))
+        return (slice(start, start + step) for start in range(0, len(self.examples), step))
 
-    def _shifted(self, block: slice) -> Tensor:
-        return self.examples[block] - self._centre if self._off_centre else self.examples[block]
+    def _shifted(self, block: slice):
+        """Yield a block less the centre, in parts, with their squares."""
+        step = max(1, _SHIFTED // self.examples.shape[1]) if self._off_centre else len(self.examples)
+        for part, squares in zip(self.examples[block].split(step), self._squares[block].split(step), strict=True):
+            yield (part - self._centre if self._off_centre else part), squares
 
     def _direct(self, x: Tensor) -> bool:
         return len(x) * self.examples.numel() <= _DIRECT
@@ -71,7 +72,8 @@ class WeightedExamples:
         """
         if self._direct(x):
             return (x[:, None] - self.examples[block]).square().sum(-1)
-        return torch.addmm(self._squares[block], x - self._centre, self._shifted(block).T, alpha=-2.0)
+        x = x - self._centre
+        return torch.cat([torch.addmm(squares, x, part.T, alpha=-2.0) for part, squares in self._shifted(block)], 1)
 
     def moments(self, x: Tensor, variance: Tensor, *, with_mean: bool = True) -> tuple[Tensor, Tensor | None]:
         """Log-sum and mean of the examples under r_n ~ w_n exp(-|x - x_n|^2 / (2 variance)).
@@ -103,10 +105,8 @@ class WeightedExamples:
         if not self._direct(x):
             closest = closest + (x - self._centre).square().sum(-1, keepdim=True)
         total = torch.logsumexp(offsets, 1) - (closest / (2 * variance))[:, 0]
-        if not with_mean:
-            return total, None
-        if len(means) == 1:
-            return total, means[0]
+        if len(means) < 2:
+            return total, means[0] if with_mean else None
         return total, torch.einsum("bk,kbd->bd", torch.softmax(offsets, 1), torch.stack(means))
 
     def responsibilities(self, x: Tensor, variance: Tensor) -> Tensor:
