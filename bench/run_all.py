@@ -26,7 +26,7 @@ SHORT = (
     "dps_overhead.py", "book.py",
 )  # fmt: skip
 LONG = (
-    "low_rank_posterior.py", "audit.py --samples 10000", "book.py --run",
+    "low_rank_posterior.py", "large_posterior.py", "audit.py --samples 10000", "book.py --run",
 )  # fmt: skip
 HEAD = "# Results of the benchmarks\n\nBy `bench/run_all.py`; times are of one machine and one run, read the ratios.\n"
 
