@@ -9,7 +9,7 @@ XDIST ?= -n 2 --dist loadfile
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 unexport MAKEFLAGS MFLAGS
-.PHONY: help book pdf test lab check bench clean
+.PHONY: help book pdf test lab check bench bench-long clean
 
 help:
 	@echo "make book    execute every chapter, build the site in _build/html and pack it into _build/site.zip"
@@ -17,7 +17,7 @@ help:
 	@echo "make test    ruff, pytest, every chapter as a test, the site with warnings as errors, each page in a browser"
 	@echo "make lab     JupyterLab with the chapters as notebooks"
 	@echo "make check   30 seconds: versions, device, one tiny wave simulation"
-	@echo "make bench   the benchmarks"
+	@echo "make bench   the benchmarks of ten minutes; make bench-long the others; both write bench/results.md"
 	@echo "make clean   remove what was built; the environment in $(VENV) stays"
 
 $(VENV)/.book: requirements.txt pyproject.toml
@@ -53,7 +53,10 @@ check: $(VENV)/.book
 	$(PY) bench/check_setup.py
 
 bench: $(VENV)/.test
-	for script in bench/*.py; do echo "== $$script"; $(PY) $$script || exit 1; done
+	$(PY) bench/run_all.py
+
+bench-long: $(VENV)/.test
+	$(PY) bench/run_all.py --long
 
 clean:
 	rm -rf _build _vendor .pytest_cache .ruff_cache .hypothesis

@@ -14,7 +14,7 @@ ROWS = [
     ["gaussian", "checkpoints", "layers", "autodiff", "calibration", "convergence", "transport", "neighbours"],
     ["low_rank"],
     ["mixture", "jacobian", "schedule", "diagnostics", "density", "ppca", "conditioning"],
-    ["formats", "download", "remedies", "augmentation"],
+    ["formats", "download", "remedies", "augmentation", "mapped"],
     ["units", "geology"],
     ["loaders", "resampling"],
     ["acquisition"],
