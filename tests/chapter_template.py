@@ -101,14 +101,14 @@ def exercise_problems(text):
         found += [] if named and not rest else [f"{label} does not begin with (minutes, kind); kinds are {KINDS}"]
         kinds |= named
     found += [] if len(kinds) >= 3 else [f"exercises of three kinds, there are {sorted(kinds)}"]
-    found += [f"{label}: its solution does not execute" for _, label, body in solutions if "{code-cell}" not in body]
-    found += [f"{label}: no assert in its solution" for _, label, body in solutions if not re.search(r"^ *assert ", body, re.M)]
+    for _, label, body in solutions:
+        found += [] if "{code-cell}" in body else [f"{label}: its solution does not execute"]
+        found += [] if re.search(r"^ *assert ", body, re.M) else [f"{label}: no assert in its solution"]
+        found += [f"{label}: its solution glues a number"] if "glue(" in body else []
     hints = sum(body.count("{dropdown} Hint\n") for *_, body in exercises)
     found += [] if hints else ["no exercise has a hint"]
     outside = len(re.findall(r"\{dropdown\}", text)) - hints - text.count(":::{dropdown} Answer\n")
     found += ["a dropdown is an Answer of the self-check or the Hint of an exercise"] if outside else []
-    bare = re.sub(SOLUTION, "", text, flags=re.M | re.S)
-    found += ["a solution outside of Exercises"] if "{solution-" in bare.partition("\n## Exercises")[0] else []
-    found += ["a cell after Exercises that is no solution's"] if "{code-cell}" in bare.partition("\n## Exercises")[2] else []
-    found += [f"{label}: its solution glues a number" for _, label, body in solutions if "glue(" in body]
-    return found
+    before, _, after = re.sub(SOLUTION, "", text, flags=re.M | re.S).partition("\n## Exercises")
+    found += ["a solution outside of Exercises"] if "{solution-" in before else []
+    return found + (["a cell after Exercises that is no solution's"] if "{code-cell}" in after else [])
