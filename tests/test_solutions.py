@@ -12,6 +12,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "chapters" / "_ext"))
 import build_site
+import execute_chapters
 from solutions import divide, without_solutions
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -68,6 +69,20 @@ def test_every_solution_and_answer_is_taken_out(name):
     for block in REMOVED[name]:
         assert needles(block), f"nothing to search for in {block!r}"
         assert not [text for text in needles(block) if text in kept]
+
+
+@pytest.mark.parametrize("name", REMOVED)
+def test_cells_that_run_ahead_of_sphinx_are_those_that_it_shows(name, monkeypatch):
+    cells = {}
+    for solutions in ("yes", "no"):
+        monkeypatch.setenv("COURSE_SOLUTIONS", solutions)
+        notebook = execute_chapters.read(ROOT / "chapters" / f"{name}.md")
+        cells[solutions] = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    few = len(cells["no"])
+    assert few < len(cells["yes"])
+    assert cells["yes"][:few] == cells["no"]  # so what runs before the exercises runs alike in both
+    shown = words("\n".join(cells["no"]))
+    assert not [text for block in REMOVED[name] for text in needles(block) if text in shown]
 
 
 @pytest.mark.slow

@@ -46,9 +46,20 @@ def without_solutions(text):
     return divide(text)[0]
 
 
+def wanted():
+    """Whether this build shows solutions; `build_site.py` says so to all programs that it starts."""
+    return os.environ.get("COURSE_SOLUTIONS", "yes") != "no"
+
+
+def read_source(path):
+    """A source as this build shows and executes it."""
+    text = path.read_text(encoding="utf8")
+    return text if wanted() else without_solutions(text)
+
+
 def configure(app, config):
     """Read the switch; a change of it makes Sphinx read every page again."""
-    config.course_solutions = os.environ.get("COURSE_SOLUTIONS", "yes") != "no"
+    config.course_solutions = wanted()
 
 
 def strip(app, docname, source):
