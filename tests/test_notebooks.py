@@ -46,6 +46,11 @@ LINKED = Names(Environment(), "chapters/a", {}, "https://x.github.io/y/")
         (":::{admonition} Aims\n:class: note\n- one\n:::", "> **Aims**\n>\n> - one"),
         ("```{exercise} Derive\n:label: ex\nWhy?\n```", "> **Exercise Derive**\n>\n> Why?"),
         ("```{footbibliography}\n```", ""),
+        (":::{dropdown} Answer\nNo, $a$.\n:::", "<details><summary>Answer</summary>\n\nNo, $a$.\n\n</details>"),
+        (
+            ":::{exercise} Go\n:label: ex\nWhy?\n\n```{dropdown} Hint\nThink.\n```\n:::",
+            "> **Exercise Go**\n>\n> Why?\n>\n> <details><summary>Hint</summary>\n>\n> Think.\n>\n> </details>",
+        ),
     ],
 )
 def test_plain_markdown(source, result):

@@ -15,7 +15,8 @@ from course_site import ROOT, choose_cache, watch_kernels
 from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
 from jupyter_cache.executors.utils import single_nb_execution
-from myst_nb.core.read import is_myst_markdown_notebook, myst_nb_reader_plugin
+from myst_nb.core.read import is_myst_markdown_notebook, read_myst_markdown_notebook
+from solutions import read_source
 from tqdm import tqdm
 
 
@@ -32,9 +33,14 @@ def chapters(root=ROOT):
     return sorted(notebooks, key=lambda path: -path.stat().st_size)
 
 
+def read(path):
+    """The notebook of a source, with its solutions or without."""
+    return read_myst_markdown_notebook(read_source(path), add_source_map=True, path=str(path))
+
+
 def execute(path, timeout):
     """Run one chapter: its executed notebook, seconds, and the error as text or None."""
-    notebook = myst_nb_reader_plugin(str(path))
+    notebook = read(path)
     result = single_nb_execution(notebook, cwd=str(path.parent), timeout=timeout, allow_errors=False)
     return result.nb, result.time, result.exc_string
 
@@ -44,7 +50,7 @@ def fill(cache, paths, *, jobs, timeout):
     missing, executed, failed = [], [], []
     for path in paths:
         try:
-            cache.match_cache_notebook(myst_nb_reader_plugin(str(path)))
+            cache.match_cache_notebook(read(path))
         except KeyError:
             missing.append(path)
     if not missing:

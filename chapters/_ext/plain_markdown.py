@@ -96,7 +96,9 @@ def directive(name, argument, lines, names):
     inner = "\n".join(convert(body, names)).strip().splitlines()
     if name in {"solution-start", "solution"}:
         return ["**Solution.**", "", *inner, ""]
-    title = argument if name in {"admonition", "dropdown"} else " ".join(filter(None, [name.split(":")[-1], argument]))
+    if name == "dropdown":  # JupyterLab and Colab fold this too
+        return [f"<details><summary>{argument}</summary>", "", *inner, "", "</details>", ""]
+    title = argument if name == "admonition" else " ".join(filter(None, [name.split(":")[-1], argument]))
     title = re.sub(r"\{([\w:.-]+)\}`([^`]+)`", names.role, title)
     return [f"> {line}".rstrip() for line in [f"**{title[:1].upper()}{title[1:]}**", "", *inner]] + [""]
 
