@@ -69,8 +69,8 @@ class Scale:
 
     @property
     def gradient_interval(self) -> int:
-        """Steps between gradient samples: a twelfth of the peak period, half of what Nyquist allows."""
-        return max(1, int(1 / (12 * self.peak_freq * self.dt)))
+        """Steps between gradient samples: a tenth of the peak period, six tenths of what Nyquist allows."""
+        return max(1, int(1 / (10 * self.peak_freq * self.dt)))
 
     def acquisition(self, *, num_shots: int | None = None, num_receivers: int | None = None) -> Acquisition:
         """The survey of the waveform-inversion chapters: sources and receivers along the surface, or fewer of them."""
