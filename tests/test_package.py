@@ -18,6 +18,7 @@ ROWS = [
     ["units", "geology"],
     ["loaders", "resampling"],
     ["acquisition"],
+    ["band"],
     ["born", "thinned"],
     ["forward", "velocity", "seismic"],
     ["training_state", "training_input", "geology_field"],
