@@ -23,9 +23,8 @@ def content(value: object) -> str:
     """A digest of `value` that is the same in another process, and another one where any part of the value differs.
 
     Numbers, text, arrays and tensors count with type, shape and entries, wherever they live; mappings, sequences, sets,
-    data classes and other objects with their members; functions with their name, source, defaults and the values they
-    close over, `functools.partial` and methods with what they hold. What a function calls or reads as a global is
-    *not* seen.
+    data classes and other objects with what pickle would keep of them; functions with their name, source, defaults and
+    the values they close over. What a function calls or reads as a global is *not* seen.
 
     Args:
         value: Anything made of these.
@@ -34,7 +33,7 @@ def content(value: object) -> str:
         64 hexadecimal digits.
 
     Raises:
-        TypeError: Something in it has no content to read (an open file, a random generator), or holds itself.
+        TypeError: Something in it has no content to read (an open file, a lock), or holds itself.
     """
     try:
         return _digest(value)
@@ -79,14 +78,21 @@ def _members(value: object) -> list:
         return [_name(value), _source(value), value.__defaults__, value.__kwdefaults__, cells]
     if dataclasses.is_dataclass(value):
         return [getattr(value, field.name) for field in dataclasses.fields(value)]
-    if hasattr(value, "__dict__"):
-        return [vars(value).keys() - _cached(value), *(v for k, v in vars(value).items() if k not in _cached(value))]
-    raise TypeError(f"value must be made of numbers, text, arrays, tensors and functions, got a {_name(type(value))}")
+    return _state(value)
 
 
-def _cached(value: object) -> set[str]:
-    """Names of members that are computed when first asked for: no content of their own."""
-    return {k for k in vars(value) if isinstance(getattr(type(value), k, None), functools.cached_property)}
+def _state(value: object) -> list:
+    """What pickle would keep of an object, without members that are computed when first asked for."""
+    try:
+        made_by, arguments, state, *items = [*value.__reduce_ex__(2), None, None, None][:5]
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f"value must be made of numbers, text, arrays, tensors and functions, got a {_name(type(value))}"
+        ) from error
+    if isinstance(state, dict):
+        cached = (k for k in state if isinstance(getattr(type(value), k, None), functools.cached_property))
+        state = {k: v for k, v in state.items() if k not in set(cached)}
+    return [made_by, arguments, state, *(item if item is None else list(item) for item in items)]
 
 
 def _source(function: types.FunctionType) -> str:

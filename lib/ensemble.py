@@ -41,6 +41,7 @@ def run_ensemble(
     backend "dask" on the cluster of the current `dask.distributed.Client`. Each task has one torch thread, gradients
     switched on, the caller's default dtype, and a generator seeded by `seed` and its key alone, so that on machines of
     one kind the results are the same bit for bit. Worker processes keep their one thread; the caller's are restored.
+    Joblib's backend "threading" runs one task after the other: forward-mode derivatives of torch fail in two threads.
 
     Args:
         task: Gets a key and a CPU generator; for another device, `torch.Generator(device).manual_seed(
@@ -49,13 +50,13 @@ def run_ensemble(
         keys: What tells the tasks apart: text, whole numbers, finite numbers, or tuples of these.
         seed: Of the whole ensemble, 0 or more.
         jobs: Processes; -1 is one a core; None leaves it to `joblib.parallel_config`, and is 1 without one. A Dask
-            cluster has its own number.
+            cluster has its own number, and one thread a worker.
         folder: Keeps each finished task in a file, which a later call with the same task (source and arguments), key
             and seed reads instead of running it. Made where it does not exist; on a cluster, on a disk that all
             machines share. A change in the functions that the task *calls* is not seen: it wants another folder.
         progress: Show a bar.
         retries: How often in a row, with no task finished in between, a worker that died (killed, out of memory) is
-            made up for. Finished tasks are never run again.
+            made up for. Tasks that are finished are not run again (without a folder: whose results have arrived).
 
     Returns:
         For each key, in the order of `keys`, a dict of arrays.
@@ -75,13 +76,22 @@ def run_ensemble(
         folder.mkdir(parents=True, exist_ok=True)
         facts = {key: {"task": name, **facts[key]} for key in keys}
         paths = {key: part_path(folder, facts[key]) for key in keys}
-    stored = ((key, read_part(path, facts[key])) for key, path in paths.items() if path is not None)
-    results = {key: made for key, made in stored if made is not None}
-    lost, threads, dtype = 0, torch.get_num_threads(), torch.get_default_dtype()
+    results, lost, death = {}, 0, None
+    threads, dtype = torch.get_num_threads(), torch.get_default_dtype()
     torch.set_num_threads(1)
     try:
-        with tqdm(total=len(keys), initial=len(results), desc="ensemble", unit="task", disable=not progress) as bar:
-            while missing := [key for key in keys if key not in results]:
+        with tqdm(total=len(keys), desc="ensemble", unit="task", disable=not progress) as bar:
+            while True:
+                for key in keys if folder is not None else ():
+                    if key not in results and (made := read_part(paths[key], facts[key])) is not None:
+                        results[key] = made
+                bar.update(len(results) - bar.n)
+                missing = [key for key in keys if key not in results]
+                if not missing:
+                    return {key: results[key] for key in keys}
+                if lost > retries:
+                    left = ", ".join(map(repr, missing))
+                    raise RuntimeError(f"workers died {lost} times in a row (memory?); not done: {left}") from death
                 calls = [(task, key, paths[key], facts[key], dtype) for key in missing]
                 try:
                     with contextlib.closing(_finished(calls, jobs)) as finished:
@@ -89,13 +99,9 @@ def run_ensemble(
                             results[key], lost = made, 0
                             bar.update()
                 except _death() as error:
-                    lost += 1
-                    if lost > retries:
-                        left = ", ".join(repr(key) for key in keys if key not in results)
-                        raise RuntimeError(f"workers died {lost} times in a row (memory?); not done: {left}") from error
+                    lost, death = lost + 1, error
     finally:
         torch.set_num_threads(threads)
-    return {key: results[key] for key in keys}
 
 
 def task_seed(seed: int, key: Hashable) -> int:
@@ -108,13 +114,15 @@ def _finished(calls: list[tuple], jobs: int | None) -> Iterator[tuple[Hashable, 
     backend, _ = get_active_backend()
     client = getattr(backend, "client", None)
     if client is None:
+        if getattr(backend, "supports_sharedmem", False):
+            jobs = 1  # torch's forward mode cannot run in two threads at a time
         parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)
         yield from parallel(joblib.delayed(_run)(*call) for call in calls)
         return
     # The client itself: joblib's loop waits for ever for a task that Dask has given up (KilledWorker).
     from distributed import as_completed
 
-    futures, death = [client.submit(_run, *call, pure=False) for call in calls], None
+    futures, death = [client.submit(_run_on_dask, *call, pure=False) for call in calls], None
     try:
         for future in as_completed(futures):
             try:
@@ -125,6 +133,15 @@ def _finished(calls: list[tuple], jobs: int | None) -> Iterator[tuple[Hashable, 
             raise death
     finally:
         client.cancel(futures)
+
+
+def _run_on_dask(*call: object) -> tuple[Hashable, Result]:
+    from distributed import get_worker
+
+    threads = get_worker().state.nthreads
+    if threads > 1:
+        raise ValueError(f"a Dask worker must have one thread for tasks (threads_per_worker=1), got {threads}")
+    return _run(*call)
 
 
 def _death() -> tuple[type[Exception], ...]:
@@ -154,7 +171,7 @@ def _arrays(made: object) -> Result:
     """Copies of what a task returned, as arrays that can be written without pickle."""
     if not isinstance(made, Mapping) or not all(isinstance(name, str) and name.isprintable() for name in made):
         raise TypeError(f"a task must return a dict with printable names, got {type(made).__name__}")
-    arrays = {k: np.array(v.detach().cpu() if isinstance(v, Tensor) else v) for k, v in made.items()}
+    arrays = {k: np.array(v.numpy(force=True) if isinstance(v, Tensor) else v) for k, v in made.items()}
     for name, array in arrays.items():
         if array.dtype.hasobject:
             raise TypeError(f"a task must return tensors, arrays, numbers or text, got {made[name]!r:.60} as {name!r}")

@@ -26,7 +26,8 @@ def write_part(path: Path, facts: Mapping, arrays: Mapping[str, np.ndarray]) -> 
     """Write named arrays and the facts of their task; errors as `lib.checkpoints.target`."""
     file = io.BytesIO()
     # A prefix of their own: np.savez has arguments with names, too.
-    np.savez(file, facts=np.array(json.dumps(facts)), **{f"made/{name}": array for name, array in arrays.items()})
+    members = {f"made/{name}": array for name, array in arrays.items()}
+    np.savez(file, facts=np.array(json.dumps([facts, list(members)])), **members)
     checkpoints.write_bytes(path, file.getvalue())
 
 
@@ -41,13 +42,14 @@ def read_part(path: Path, facts: Mapping) -> dict[str, np.ndarray] | None:
     if not path.exists():
         return None
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-        found = json.loads(str(arrays.pop("facts")))
+        found, members = json.loads(str(arrays.pop("facts")))
+        arrays = {name.removeprefix("made/"): arrays[name] for name in members}
     except (ValueError, TypeError, KeyError, EOFError, NotImplementedError, RuntimeError, zipfile.BadZipFile) as error:
         warnings.warn(f"{path} is not a whole result and its task is run again: {error}", stacklevel=3)
         path.unlink(missing_ok=True)
         return None
     if found != json.loads(json.dumps(facts)):
         raise ValueError(f"folder must hold files of its own tasks, but {path} belongs to {found}, not to {facts}")
-    return {name.removeprefix("made/"): array for name, array in arrays.items()}
+    return arrays
