@@ -1,6 +1,5 @@
 """Find what was handed in, and read it without trusting it."""
 
-import json
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,17 +81,20 @@ def read(submission, max_megabytes):
     if not stat.S_ISREG(status.st_mode):
         raise Refused("the notebook is not a file")
     if status.st_size > max_megabytes * MEGABYTE:
-        raise Refused(f"the notebook has {status.st_size / MEGABYTE:.1f} MB, more than the {max_megabytes:g} MB allowed: not read")
+        raise Refused(
+            f"the notebook has {status.st_size / MEGABYTE:.1f} MB, more than the {max_megabytes:g} MB allowed: not read"
+        )
     try:
-        content = json.loads(submission.path.read_bytes().decode("utf8"))
-    except (ValueError, RecursionError) as error:
-        raise Refused(f"the notebook is not valid JSON ({one_line(error)})") from None
-    except OSError as error:
-        raise Refused(f"the notebook cannot be read ({error.strerror})") from None
-    try:
-        notebook = nbformat.convert(nbformat.from_dict(content), 4)
+        text = submission.path.read_bytes().decode("utf8")
+        notebook = nbformat.reads(text, as_version=4)
         if not all(isinstance(cell.source, str) and isinstance(cell.metadata, dict) for cell in notebook.cells):
             raise TypeError("a cell has no text")
+        if not isinstance(notebook.metadata, dict):
+            raise TypeError("metadata is no table")
+    except OSError as error:
+        raise Refused(f"the notebook cannot be read ({error.strerror})") from None
+    except (UnicodeDecodeError, nbformat.reader.NotJSONError, RecursionError) as error:
+        raise Refused(f"the notebook is not valid JSON ({one_line(error)})") from None
     except Exception as error:  # whatever a stranger's file makes the library raise
         raise Refused(f"the file is JSON but no notebook ({type(error).__name__}: {one_line(error)})") from None
     return notebook

@@ -16,7 +16,13 @@ from classroom.variants import ASSIGNMENTS, ROOT, names, source_text
 from nbgrader import preprocessors as steps
 
 # nbgrader's generate_assignment, cut in two where the gradebook takes its copy of the cells, which holds the hidden tests.
-BEFORE_SAVING = [steps.LockCells, steps.ClearSolutions, steps.ClearOutput, steps.CheckCellMetadata, steps.ComputeChecksums]
+BEFORE_SAVING = [
+    steps.LockCells,
+    steps.ClearSolutions,
+    steps.ClearOutput,
+    steps.CheckCellMetadata,
+    steps.ComputeChecksums,
+]
 AFTER_SAVING = [steps.ClearHiddenTests, steps.ClearMarkScheme, steps.ComputeChecksums, steps.CheckCellMetadata]
 KEPT_METADATA = ("nbgrader", "deletable", "editable")
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
@@ -84,7 +90,9 @@ def write(out, seed=0, folder=ASSIGNMENTS):
 def main(arguments=None):
     """The command."""
     parser = argparse.ArgumentParser(description="Make the student release of the assignments.")
-    parser.add_argument("--variant", type=int, default=0, metavar="SEED", help="private variant; 0 is the published one")
+    parser.add_argument(
+        "--variant", type=int, default=0, metavar="SEED", help="private variant; 0 is the published one"
+    )
     parser.add_argument("--out", type=Path, default=ROOT / "_build" / "assignments" / "release", metavar="FOLDER")
     options = parser.parse_args(arguments)
     for path in write(options.out, options.variant):

@@ -87,16 +87,23 @@ def repair(master, handed_in):
     locked = [name for name, cell in originals.items() if not cell.metadata.nbgrader.solution]
     remarks = [
         (unknown and not found, "no cell of this assignment is in the notebook: is it another assignment?"),
-        (edited and 2 * len(edited) > len(locked), "most locked cells differ: is this another variant, or last year's?"),
+        (
+            edited and 2 * len(edited) > len(locked),
+            "most locked cells differ: is this another variant, or last year's?",
+        ),
         (missing and found, f"deleted cells were put back: {listed(missing)}"),
         (copied, f"copied cells, of which the first counts: {listed(sorted(set(copied)))}"),
         (edited, f"edited locked cells, the original was used: {listed(edited)}"),
         (moved, "cells were moved, the original order was used"),
         (kernel(handed_in) != "python3", f"asks for the kernel {kernel(handed_in)!r}, python3 was used"),
     ]
-    own = "\n".join(cell.source for cell in handed_in.cells if cell.cell_type == "code" and not is_locked(cell, originals))
+    own = "\n".join(
+        cell.source for cell in handed_in.cells if cell.cell_type == "code" and not is_locked(cell, originals)
+    )
     found_suspects = dict.fromkeys(text for pattern, text in SUSPECT if re.search(pattern, own))
-    return notebook, [text for applies, text in remarks if applies] + [f"look by hand: {text}" for text in found_suspects]
+    return notebook, [text for applies, text in remarks if applies] + [
+        f"look by hand: {text}" for text in found_suspects
+    ]
 
 
 def is_locked(cell, originals):

@@ -36,7 +36,9 @@ def read(path):
     if not listed:
         raise ValueError(f"{path}: begins with a docstring that has a line 'points: ..., total n'")
     pairs = [pair.split() for pair in listed[1].split(",")]
-    if any(len(pair) != 2 or not re.fullmatch(r"[0-9.]+", pair[1]) for pair in pairs) or ["total"] not in [p[:1] for p in pairs]:
+    if any(len(pair) != 2 or not re.fullmatch(r"[0-9.]+", pair[1]) for pair in pairs) or ["total"] not in [
+        p[:1] for p in pairs
+    ]:
         raise ValueError(f"{path}: points must read 'cell n, cell n, total n', got {listed[1].strip()!r}")
     points = {name: float(number) for name, number in pairs}
     base = re.search(r"^# base: (reference|empty)\b", text, re.MULTILINE)
