@@ -19,7 +19,7 @@ help:
 	@echo "make check   30 seconds: versions, device, one tiny wave simulation"
 	@echo "make bench   the benchmarks"
 	@echo "make assignments           what students get, in _build/assignments/release; VARIANT=7 makes a private variant"
-	@echo "make grade SUBMITTED=dir   points and feedback; also VARIANT=7, MANUAL=points.csv, OUT=dir (_build/assignments/grades)"
+	@echo "make grade SUBMITTED=dir   points and feedback; also VARIANT=7, MANUAL=points.csv, OUT=dir (dir-graded)"
 	@echo "make clean   remove what was built; the environment in $(VENV) stays"
 
 $(VENV)/.book: requirements.txt pyproject.toml

@@ -1,7 +1,7 @@
 """Run one prepared notebook in a kernel that is shut in; a process of its own for each submission.
 
-A cell that fails, runs too long, prints without end or kills the kernel costs what it holds. After a kernel's death a new one gets
-the answers again, without the cell that did it, and goes on behind it.
+A cell that fails, runs too long, prints without end or kills the kernel costs what it holds. After a kernel's death a
+new one gets the answers again, without the cell that did it, and goes on behind it.
 """
 
 import asyncio
@@ -12,10 +12,11 @@ import time
 from pathlib import Path
 
 import nbformat
+from nbclient.exceptions import CellTimeoutError, DeadKernelError
+
 from classroom import kernel
 from classroom.collect import one_line
 from classroom.release import grade_id
-from nbclient.exceptions import CellTimeoutError, DeadKernelError
 
 MAX_STARTS = 4
 

@@ -1,8 +1,8 @@
 """Grade a folder of submissions.
 
 Run as ``python chapters/_ext/classroom/grade.py SUBMITTED --out FOLDER [--variant SEED] [--manual manual.csv]``, or
-``make grade SUBMITTED=folder``. Writes grades.csv, grades_cells.csv, report.txt, gradebook.db, feedback/ and autograded/
-into FOLDER, nothing elsewhere.
+``make grade SUBMITTED=folder``. Writes grades.csv, grades_cells.csv, report.txt, gradebook.db, feedback/ and
+autograded/ into FOLDER, nothing elsewhere.
 """
 
 import argparse
@@ -152,7 +152,7 @@ def main(arguments=None):
     """The command."""
     parser = argparse.ArgumentParser(description="Grade a folder of submissions.")
     parser.add_argument("submitted", type=Path, help="folder with STUDENT/ps1/ps1.ipynb or STUDENT/ps1.ipynb")
-    parser.add_argument("--out", type=Path, default=ROOT / "_build" / "assignments" / "grades", metavar="FOLDER")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="for the results; SUBMITTED-graded if left out")
     parser.add_argument("--variant", type=int, default=0, metavar="SEED", help="the variant that was handed out")
     parser.add_argument("--manual", type=Path, metavar="FILE", help="points given by hand, a CSV file")
     parser.add_argument("--at-once", type=int, default=2, metavar="N", help="submissions that run at the same time")
@@ -160,11 +160,10 @@ def main(arguments=None):
         parser.add_argument(f"--{limit.replace('_', '-')}", type=type(value), default=value, metavar="N")
     options = parser.parse_args(arguments)
     limits = {limit: getattr(options, limit) for limit in LIMITS}
-    grade(
-        options.submitted, options.out, seed=options.variant, manual=options.manual, at_once=options.at_once, **limits
-    )
-    print((options.out / "report.txt").read_text(encoding="utf8"), end="")
-    print(f"\ngrades, feedback and this report are in {options.out}")
+    out = options.out or options.submitted.resolve().with_name(f"{options.submitted.resolve().name}-graded")
+    grade(options.submitted, out, seed=options.variant, manual=options.manual, at_once=options.at_once, **limits)
+    print((out / "report.txt").read_text(encoding="utf8"), end="")
+    print(f"\ngrades, feedback and this report are in {out}")
 
 
 if __name__ == "__main__":

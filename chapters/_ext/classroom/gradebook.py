@@ -19,7 +19,13 @@ from sqlalchemy.exc import SAWarning
 
 from classroom.release import apply, grade_id
 
-SANITIZE = [steps.ClearOutput, steps.DeduplicateIds, steps.OverwriteKernelspec, steps.OverwriteCells, steps.CheckCellMetadata]
+SANITIZE = [
+    steps.ClearOutput,
+    steps.DeduplicateIds,
+    steps.OverwriteKernelspec,
+    steps.OverwriteCells,
+    steps.CheckCellMetadata,
+]
 HIDDEN = re.compile(r"### BEGIN HIDDEN TESTS.*?### END HIDDEN TESTS", re.DOTALL)
 PAGE = "<!DOCTYPE html><html lang='en'><meta charset='utf-8'><title>{0}</title><h1>{0}</h1><p>{1}.</p></html>"
 

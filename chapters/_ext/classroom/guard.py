@@ -1,8 +1,8 @@
 """Starts the kernel of one submission: limits, refusals, then ipykernel.
 
-Run as ``guard.py SETTINGS.json CONNECTION.json`` inside what ``isolation`` arranged. Refusals by Python's audit hook work on every
-system, also where there are no namespaces, and tell the report what a submission tried. They bind honest and curious students;
-code that leaves Python is held by the namespaces only.
+Run as ``guard.py SETTINGS.json CONNECTION.json`` inside what ``isolation`` arranged. Refusals by Python's audit hook work
+on every system, also where there are no namespaces, and tell the report what a submission tried. They bind honest and
+curious students; code that leaves Python is held by the namespaces only.
 """
 
 import json
@@ -28,7 +28,7 @@ WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
 def limit(memory, seconds):
-    """Memory and processor time of this process, size of each file; a system without these has the grader's watch only."""
+    """Memory and processor time of this process, size of each file; a system without these has the watch only."""
     try:
         import resource
     except ImportError:
@@ -55,7 +55,7 @@ def from_a_cell():
 def refusals(room, hidden, log):
     """An audit hook that refuses hidden files, writing outside the room, other programs and the network."""
     room, hidden = os.path.realpath(room), [os.path.realpath(path) for path in hidden]
-    realpath, join, write = os.path.realpath, os.sep.__add__, log.write
+    realpath, write = os.path.realpath, log.write
     itself = realpath(__file__)
     devices = ("/dev/null", "/dev/shm", "/dev/tty", "/proc/self")
 
@@ -106,7 +106,7 @@ def main(settings_file, connection_file, *options):
     sys.argv = ["ipykernel", "-f", connection, *options]
     from ipykernel.kernelapp import launch_new_instance
 
-    log = open(".refused", "a", encoding="utf8")  # noqa: SIM115  (open as long as the kernel)
+    log = open(".refused", "a", encoding="utf8")  # open as long as the kernel
     sys.addaudithook(refusals(room, hidden, log))
     launch_new_instance()
 

@@ -9,12 +9,12 @@ HERE = Path(__file__).resolve().parent
 UNSHARE = ["unshare", "--user", "--map-root-user", "--net"]
 LEVELS = ("full", "network", "none")
 SAYS = {
-    "full": "submissions ran without a network, saw neither solutions nor other submissions, and could write to a folder "
-    "of their own only",
-    "network": "submissions ran without a network; this system could not hide files from them: Python's own reading of "
-    "solutions and writing elsewhere was refused, other programs' was not",
-    "none": "network was not blocked: this system allows no namespaces; only what Python itself opens was refused, so grade "
-    "submissions of strangers in a container or a virtual machine",
+    "full": "submissions ran without a network, saw neither solutions nor other submissions, and could write to a "
+    "folder of their own only",
+    "network": "submissions ran without a network; files could not be hidden from them on this system: reading "
+    "solutions and writing elsewhere was refused to Python, not to other programs",
+    "none": "network was not blocked: this system allows no namespaces; only what Python itself opens was refused, so "
+    "grade submissions of strangers in a container or a virtual machine",
 }
 
 

@@ -17,7 +17,9 @@ def processes():
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["nbclient", "nbformat", "nbgrader.api", "nbgrader.preprocessors", "nbgrader.converters"])
+    context.set_forkserver_preload(
+        ["nbclient", "nbformat", "nbgrader.api", "nbgrader.preprocessors", "nbgrader.converters"]
+    )
     return context
 
 

@@ -1,4 +1,4 @@
-"""A kernel of its own for one submission: shut in, with fixed variables, watched, and killed where it grows too large."""
+"""A kernel of its own for one submission: shut in, with fixed variables, watched, and killed where it grows too big."""
 
 import asyncio
 import json
@@ -7,11 +7,12 @@ import sys
 from pathlib import Path
 
 import psutil
-from classroom import isolation
-from classroom.guard import __file__ as GUARD
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
+
+from classroom import isolation
+from classroom.guard import __file__ as GUARD
 
 MAX_PROCESSES, GRACE, TIMED_OUT = 64, 5, "TimeLimit"
 KEPT_VARIABLES = ("PATH", "SYSTEMROOT", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES")
@@ -96,7 +97,7 @@ async def start(notebook, settings, number, **options):
 
 
 async def watch(runner, pid, limit):
-    """Kill a kernel whose processes together grow too large or too many; one process alone meets its own limit first."""
+    """Kill a kernel whose processes together grow too large or too many; one process alone meets its limit first."""
     while True:
         await asyncio.sleep(0.2)
         try:

@@ -12,10 +12,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import jupytext
 import nbformat
-from classroom.variants import ASSIGNMENTS, ROOT, names, source_text
 from nbgrader import preprocessors as steps
 
-# nbgrader's generate_assignment, cut in two where the gradebook takes its copy of the cells, which holds the hidden tests.
+from classroom.variants import ASSIGNMENTS, ROOT, names, source_text
+
+# nbgrader's generate_assignment, cut in two where the gradebook takes its copy of the cells with their hidden tests.
 BEFORE_SAVING = [
     steps.LockCells,
     steps.ClearSolutions,

@@ -1,13 +1,14 @@
 """Put what a student wrote into the frame of the assignment.
 
-Nothing but the text of the cells is taken from a submission: names, points, locks, order and every locked cell come from the
-assignment. So a deleted, copied, moved or edited cell costs no more than what it holds, and no metadata can steer the grader.
+Nothing but the text of the cells is taken from a submission: names, points, locks, order and every locked cell come
+from the assignment. So a deleted, copied, moved or edited cell costs only what it holds, and no metadata steers the grader.
 """
 
 import copy
 import re
 
 import nbformat
+
 from classroom.collect import one_line
 from classroom.release import KERNEL, grade_id, without_hidden_tests
 
@@ -57,7 +58,7 @@ def repair(master, handed_in):
         handed_in: The student's notebook.
 
     Returns:
-        The notebook and a list of remarks. The first cell of a name counts; copies run as ordinary cells where they stand.
+        The notebook and a list of remarks. The first cell of a name counts; copies run in place as ordinary cells.
     """
     originals = {grade_id(cell): cell for cell in master.cells if grade_id(cell)}
     shown = {grade_id(cell): cell.source for cell in without_hidden_tests(master).cells if grade_id(cell)}
@@ -89,7 +90,7 @@ def repair(master, handed_in):
         (unknown and not found, "no cell of this assignment is in the notebook: is it another assignment?"),
         (
             edited and 2 * len(edited) > len(locked),
-            "most locked cells differ: is this another variant, or last year's?",
+            "most locked cells differ: another variant, or last year's?",
         ),
         (missing and found, f"deleted cells were put back: {listed(missing)}"),
         (copied, f"copied cells, of which the first counts: {listed(sorted(set(copied)))}"),

@@ -78,7 +78,7 @@ def read_manual(path, points):
 
 
 def grade_row(result):
-    """One row of grades.csv: ``auto`` is what the grader gave, ``manual`` what a person gave, which counts where both did."""
+    """One row of grades.csv: ``auto`` is what nbgrader gave, ``manual`` a person, whose points count where both did."""
     cells = result["cells"]
     auto = sum(cell["auto"] or 0 for cell in cells if cell["manual"] is None)
     manual = [cell["manual"] for cell in cells if cell["manual"] is not None]

@@ -14,7 +14,7 @@ MARKER = re.compile(r"^[ \t]*### (BEGIN|END) SOLUTION[ \t]*\n?", re.MULTILINE)
 
 @dataclass(frozen=True)
 class TestSubmission:
-    """What a file of tests/submissions says: its first line, what it starts from, its cells and the points it must get."""
+    """What a file of tests/submissions says: its first line, what it starts from, its cells, the points it must get."""
 
     __test__ = False  # a name that pytest would collect
     title: str
@@ -83,7 +83,7 @@ def notebook(name, path, seed=0, folder=ASSIGNMENTS):
 
     Args:
         name: The assignment.
-        path: A file of tests/submissions, or one of the words ``reference`` and ``empty``, or the word ``last-year``: the
+        path: A file of tests/submissions, or one of the words ``reference`` and ``empty``, or ``last-year``: the
             reference solution of variant 0 written into variant ``seed``.
         seed: The variant.
         folder: Where the sources lie.
