@@ -36,14 +36,15 @@ class Execution:
 
     def __init__(self, notebook, settings):
         self.notebook, self.settings = notebook, settings
-        self.trouble, self.not_run = {}, []
+        self.trouble, self.notes, self.not_run = {}, {}, []  # trouble: a cell that must not run again
         self.room = Path(settings["room"])
         self.starts, self.runner = 0, None
         self.deadline = time.monotonic() + settings["total_seconds"]
 
     def left(self):
         """Seconds that a cell may take now."""
-        return min(self.settings["cell_seconds"], max(1, int(self.deadline - time.monotonic())))
+        self.allowed = min(self.settings["cell_seconds"], max(1, int(self.deadline - time.monotonic())))
+        return self.allowed
 
     async def start(self):
         """Start the next kernel."""
@@ -58,7 +59,9 @@ class Execution:
             if not any(output.output_type == "error" for output in cell.outputs):
                 cell.outputs.append(failure(reply["ename"], reply["evalue"]))
             if reply["ename"] == kernel.TIMED_OUT:
-                self.trouble[cell_index] = f"stopped after {self.settings['cell_seconds']:g} s"
+                self.trouble[cell_index] = f"stopped after {self.allowed:g} s"
+            elif reply["ename"] == "MemoryError":
+                self.notes[cell_index] = f"needed more than {self.settings['memory_megabytes']:g} MB of memory"
 
     async def run_cell(self, cell, index):
         """Run a cell; tells whether its kernel is still alive."""
@@ -68,9 +71,7 @@ class Execution:
         except DeadKernelError:
             self.trouble[index] = self.runner.killed or "the kernel died"
         except CellTimeoutError:
-            self.trouble[index] = (
-                f"could not be stopped after {self.settings['cell_seconds']:g} s; its kernel was killed"
-            )
+            self.trouble[index] = f"could not be stopped after {self.allowed:g} s; its kernel was killed"
         else:
             if self.runner.printed > self.runner.max_output:
                 self.trouble[index] = f"stopped after printing {self.runner.max_output / 1e6:g} MB"
@@ -111,7 +112,10 @@ class Execution:
 
     def remarks(self):
         """Lines for the report."""
-        lines = [f"cell {label(self.notebook.cells[i], i)}: {what}" for i, what in sorted(self.trouble.items())]
+        lines = [
+            f"cell {label(self.notebook.cells[i], i)}: {what}"
+            for i, what in sorted((self.notes | self.trouble).items())
+        ]
         if self.not_run:
             lines.append(f"{len(self.not_run)} cells were not run, from {self.not_run[0]} on")
         refused = self.room / ".refused"
@@ -125,11 +129,19 @@ class Execution:
         return lines
 
 
-def clean(cell):
-    """Warnings cost no points: nbgrader gives 0 to a test cell with anything on stderr, so that goes to stdout."""
-    for output in cell.get("outputs", []):
-        if output.output_type == "stream":
-            output.name = "stdout"
+def clean(notebook):
+    """Warnings cost no points: nbgrader gives 0 to a test cell with anything on stderr, so that goes to stdout.
+
+    Cells are numbered by place: a kernel that died may or may not have told its count.
+    """
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    for number, cell in enumerate(code, start=1):
+        cell.execution_count = number
+        for output in cell.outputs:
+            if output.output_type == "stream":
+                output.name = "stdout"
+            elif output.output_type == "execute_result":
+                output.execution_count = number
 
 
 def main(folder):
@@ -140,8 +152,7 @@ def main(folder):
         os.chdir(settings["room"])
         execution = Execution(nbformat.read(folder / "prepared.ipynb", 4), settings)
         asyncio.run(execution.run())
-        for cell in execution.notebook.cells:
-            clean(cell)
+        clean(execution.notebook)
         nbformat.write(execution.notebook, folder / "executed.ipynb")
         (folder / "remarks.json").write_text(json.dumps(execution.remarks()), encoding="utf8")
     except Exception as error:

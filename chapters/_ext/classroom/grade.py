@@ -7,6 +7,7 @@ autograded/ into FOLDER, nothing elsewhere.
 
 import argparse
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -41,7 +42,8 @@ def check(submitted, out):
 
 def fonts(work, masters):
     """Matplotlib's list of fonts, made once instead of in every kernel; empty where no assignment draws."""
-    if not any("matplotlib" in cell.source or "lib" in cell.source for m in masters.values() for cell in m.cells):
+    text = "\n".join(cell.source for master in masters.values() for cell in master.cells)
+    if not re.search(r"(import|from) (lib|matplotlib)\b", text):
         return []
     folder = work / "fonts"
     folder.mkdir()
@@ -76,8 +78,11 @@ def grade(submitted, out, *, seed=0, manual=None, folder=ASSIGNMENTS, at_once=2,
 
     Raises:
         FileNotFoundError: There are no submissions, or no file of points given by hand.
+        OSError: This is Windows.
         ValueError: The folders, a limit, the isolation or a row of points given by hand make no sense.
     """
+    if os.name != "posix":
+        raise OSError("grading needs Linux or macOS; on Windows use its subsystem for Linux")
     submitted, out = check(submitted, out)
     if unknown := set(limits) - set(LIMITS):
         raise ValueError(f"no limit {', '.join(sorted(unknown))}; there are {', '.join(LIMITS)}")
@@ -169,7 +174,7 @@ def main(arguments=None):
 if __name__ == "__main__":
     try:
         main()
-    except (FileNotFoundError, ValueError) as error:
+    except (OSError, ValueError) as error:
         sys.exit(f"nothing was graded: {error}")
     except KeyboardInterrupt:
         sys.exit("interrupted: nothing was written")

@@ -1,12 +1,13 @@
 """Starts the kernel of one submission: limits, refusals, then ipykernel.
 
-Run as ``guard.py SETTINGS.json CONNECTION.json`` inside what ``isolation`` arranged. Refusals by Python's audit hook work
-on every system, also where there are no namespaces, and tell the report what a submission tried. They bind honest and
-curious students; code that leaves Python is held by the namespaces only.
+Run as ``guard.py SETTINGS.json CONNECTION.json`` inside what ``isolation`` arranged. Refusals by Python's audit hook
+work on every system, also where there are no namespaces, and tell the report what a submission tried. They bind honest
+and curious students; code that leaves Python is held by the namespaces only.
 """
 
 import json
 import os
+import resource
 import sys
 from pathlib import Path
 
@@ -28,11 +29,7 @@ WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
 def limit(memory, seconds):
-    """Memory and processor time of this process, size of each file; a system without these has the watch only."""
-    try:
-        import resource
-    except ImportError:
-        return
+    """Memory and processor time of this process, size of each file."""
     for what, value in (("DATA", memory), ("FSIZE", 50_000_000), ("CORE", 0), ("CPU", seconds)):
         hard = resource.getrlimit(getattr(resource, f"RLIMIT_{what}"))[1]
         value = value if hard == resource.RLIM_INFINITY else min(value, hard)

@@ -1,7 +1,8 @@
 """Linux only: what a submission sees of the files, arranged from inside a mount namespace of its own.
 
 ``unshare`` has made the namespaces. Hidden folders become empty, everything becomes read-only but one room, and every
-privilege is given up, so that none of this can be undone from within. Python has no functions for it, the C library has.
+privilege is given up, so that none of this can be undone from within. Python has no functions for it,
+the C library has.
 """
 
 import ctypes

@@ -13,9 +13,7 @@ from classroom.repair import repair
 
 
 def processes():
-    """Processes that start quickly, from a server that has read the libraries, where the system has that."""
-    if "forkserver" not in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context("spawn")
+    """Processes that start quickly, from a server that has read the libraries."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(
         ["nbclient", "nbformat", "nbgrader.api", "nbgrader.preprocessors", "nbgrader.converters"]

@@ -12,10 +12,10 @@ from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 
 from classroom import isolation
-from classroom.guard import __file__ as GUARD
 
+GUARD = str(Path(__file__).with_name("guard.py"))
 MAX_PROCESSES, GRACE, TIMED_OUT = 64, 5, "TimeLimit"
-KEPT_VARIABLES = ("PATH", "SYSTEMROOT", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES")
+KEPT_VARIABLES = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES")
 FIXED_VARIABLES = {
     "COURSE_SCALE": "quick",
     "LANG": "C.UTF-8",
@@ -35,12 +35,13 @@ FIXED_VARIABLES = {
 def environment(room, root):
     """The variables that a submission's kernel sees: few, and the same on every machine."""
     kept = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
-    places = dict.fromkeys(("HOME", "USERPROFILE", "TMPDIR", "TEMP", "TMP", "MPLCONFIGDIR"), str(room))
+    places = dict.fromkeys(("HOME", "TMPDIR", "MPLCONFIGDIR"), str(room))
     return kept | FIXED_VARIABLES | places | {"PYTHONPATH": str(root)}
 
 
 OPTIONS = {
     "allow_errors": True,
+    "coalesce_streams": True,
     "error_on_timeout": {"ename": TIMED_OUT, "evalue": "stopped", "traceback": []},
     "interrupt_on_timeout": True,
     "iopub_timeout": GRACE,
@@ -78,8 +79,7 @@ def manager(settings, number):
     specs = KernelSpecManager(kernel_dirs=[str(folder.parent)], ensure_native_kernel=False)
     connection = str(room / f"kernel-{number}.json")
     made = AsyncKernelManager(kernel_name="python3", kernel_spec_manager=specs, connection_file=connection)
-    if os.name == "posix":
-        made.transport, made.ip = "ipc", f"k{number}"  # relative: the whole path could be too long for a socket
+    made.transport, made.ip = "ipc", f"k{number}"  # relative: the whole path could be too long for a socket
     return made
 
 

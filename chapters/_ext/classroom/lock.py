@@ -15,7 +15,7 @@ from packaging.version import Version
 ROOT = Path(__file__).resolve().parents[3]
 FILE = ROOT / "requirements-classroom.txt"
 ROOTS = ("nbgrader==0.9.6", "psutil")
-HEAD = """# Complete lock of the environment for grading: requirements.txt, nbgrader and all that they need, tested on Linux.
+HEAD = """# Complete lock of the environment for grading: requirements.txt, nbgrader, all they need, tested on Linux.
 # Written by chapters/_ext/classroom/lock.py; the grading report names what differs from it. What torch brings along on
 # machines with a GPU is fixed by torch itself.
 """

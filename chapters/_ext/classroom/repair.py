@@ -1,7 +1,7 @@
 """Put what a student wrote into the frame of the assignment.
 
 Nothing but the text of the cells is taken from a submission: names, points, locks, order and every locked cell come
-from the assignment. So a deleted, copied, moved or edited cell costs only what it holds, and no metadata steers the grader.
+from the assignment. So a deleted, copied, moved or edited cell costs only what it holds, no metadata steers the grader.
 """
 
 import copy
