@@ -16,15 +16,15 @@ def lines(text):
 
 def secrets(name, seed=0, folder=variants.ASSIGNMENTS):
     """Lines of solutions, hidden tests and model answers that stand nowhere in the public part of the source."""
-    hidden, public = set(), set()
+    hidden, public = set(), ""
     for cell in release.source_notebook(name, seed, folder).cells:
         solution = cell.metadata.get("nbgrader", {}).get("solution")
         if solution and not REGION.search(cell.source):
             hidden |= lines(cell.source)
         else:
             hidden |= {line for region in REGION.finditer(cell.source) for line in lines(region[2])}
-            public |= lines(REGION.sub("", cell.source))
-    return hidden - public
+            public += re.sub(r"\s", "", REGION.sub("", cell.source))
+    return {line for line in hidden if line not in public}
 
 
 def leaks(text, name, seed=0, folder=variants.ASSIGNMENTS):
