@@ -9,7 +9,7 @@ XDIST ?= -n 2 --dist loadfile
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 unexport MAKEFLAGS MFLAGS
-.PHONY: help book pdf test lab check bench bench-long clean
+.PHONY: help book pdf test lab check bench bench-long assignments grade slides clean
 
 help:
 	@echo "make book    execute every chapter, build the site in _build/html and pack it into _build/site.zip"
@@ -18,6 +18,8 @@ help:
 	@echo "make lab     JupyterLab with the chapters as notebooks"
 	@echo "make check   30 seconds: versions, device, one tiny wave simulation"
 	@echo "make bench   the benchmarks of ten minutes; make bench-long the others; both write bench/results.md"
+	@echo "make assignments           what students get, in _build/assignments/release; VARIANT=7 makes a private variant"
+	@echo "make grade SUBMITTED=dir   points and feedback; also VARIANT=7, MANUAL=points.csv, OUT=dir (dir-graded)"
 	@echo "make clean   remove what was built; the environment in $(VENV) stays"
 
 $(VENV)/.book: requirements.txt pyproject.toml
@@ -29,6 +31,11 @@ $(VENV)/.test: requirements.txt requirements-test.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install $(PIP_FLAGS) -r requirements-test.txt
 	touch $(VENV)/.book $@
+
+$(VENV)/.classroom: requirements-classroom.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install $(PIP_FLAGS) -r requirements-classroom.txt
+	touch $@
 
 book: $(VENV)/.book
 	$(PY) chapters/_ext/build_site.py $(BUILD_FLAGS)
@@ -57,6 +64,14 @@ bench: $(VENV)/.test
 
 bench-long: $(VENV)/.test
 	$(PY) bench/run_all.py --long
+
+assignments: $(VENV)/.classroom
+	$(PY) chapters/_ext/classroom/release.py $(if $(VARIANT),--variant $(VARIANT))
+
+grade: $(VENV)/.classroom
+	@test -n "$(SUBMITTED)" || { echo "say which folder: make grade SUBMITTED=dir"; exit 2; }
+	$(PY) chapters/_ext/classroom/grade.py "$(SUBMITTED)" $(if $(OUT),--out "$(OUT)") \
+		$(if $(VARIANT),--variant $(VARIANT)) $(if $(MANUAL),--manual "$(MANUAL)")
 
 clean:
 	rm -rf _build _vendor .pytest_cache .ruff_cache .hypothesis
