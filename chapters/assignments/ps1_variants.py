@@ -24,7 +24,7 @@ def replacements(seed):
         ("VARIANT = 0", f"VARIANT = {seed}"),
         *_field(field, *KEEP[process]),
         *_process(*KEEP[process]),
-        *_metric(metric),
+        *_metric(metric, powers=field != "noise"),
         *_weights(weights),
     ]
 
@@ -75,6 +75,7 @@ def _field(kind, formula, keep, squared):
             ),
             ("def score(", "def energy_gradient("),
             ("call(score,", "call(energy_gradient,"),
+            ('"score": right_field', '"energy_gradient": right_field'),
             ('"""The gradient of log_density at', '"""The gradient of the energy, -log_density, at'),
             (
                 "wrong sign: the gradient of the log-density points to where the density grows, to the model",
@@ -95,6 +96,7 @@ def _field(kind, formula, keep, squared):
         ),
         ("def score(", "def predicted_noise("),
         ("call(score,", "call(predicted_noise,"),
+        ('"score": right_field', '"predicted_noise": right_field'),
         ('"""The gradient of log_density at', '"""E[z | noisy point x] for'),
         (
             "wrong sign: the gradient of the log-density points to where the density grows, to the model",
@@ -109,8 +111,8 @@ def _field(kind, formula, keep, squared):
     ]
 
 
-def _metric(name):
-    """What stands for the units: one variance for each parameter, or a full covariance matrix."""
+def _metric(name, powers):
+    """What stands for the units: one variance for each parameter, or a covariance matrix; ``powers``: S is in the field."""
     new = {
         "variances": {
             "text": "- `variances` [d] holds one variance $v_i$ for each parameter, in that parameter's unit squared. Put\n"
@@ -128,8 +130,8 @@ def _metric(name):
             "whiten": "/ np.sqrt(variances))",
         },
         "covariance": {
-            "text": "- `covariance` [d, d] is a matrix $S$, symmetric and positive, in the parameters' units: some of them go\n"
-            "  together. All distances are measured with it (it need not be diagonal):\n"
+            "text": "- `covariance` [d, d] is a symmetric, positive matrix $S$ in the parameters' units. Parameters that vary together\n"
+            "  have entries off its diagonal. All distances are measured with it:\n"
             "  $\\lVert u \\rVert_S^2 = u^{\\top} S^{-1} u$.",
             "invent": "mix = rng.standard_normal((d, d))\n    covariance = mix @ mix.T / d + 0.2 * np.eye(d)",
             "library": "library_covariance = np.array([[64.0, 0.5, 0.3], [0.5, 0.09, 0.06], [0.3, 0.06, 0.1225]])"
@@ -158,8 +160,7 @@ def _metric(name):
         ("* library_scales", new["spread"]),
         ("np.diag(1 / scales**2)", new["precision"]),
         ("np.diag(scales**2)", new["matrix"]),
-        *([("/ scales**2", new["divide"])] if name else []),
-        ("* scales**2", new["times"]),
+        *([("/ scales**2", new["divide"]), ("* scales**2", new["times"])] if powers else []),
         ("/ scales)", new["whiten"]),
         ("scales", name),
     ]
