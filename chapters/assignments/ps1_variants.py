@@ -112,11 +112,11 @@ def _field(kind, formula, keep, squared):
 
 
 def _metric(name, powers):
-    """What stands for the units: one variance for each parameter, or a covariance matrix; ``powers``: S is in the field."""
+    """What stands for the units: variances, or a covariance matrix; ``powers``: the field that is asked for holds S."""
     new = {
         "variances": {
-            "text": "- `variances` [d] holds one variance $v_i$ for each parameter, in that parameter's unit squared. Put\n"
-            "  $S = \\operatorname{diag}(v_1, \\dots, v_d)$. All distances are measured in these units:\n"
+            "text": "- `variances` [d] holds one variance $v_i$ for each parameter, in that parameter's unit squared.\n"
+            "  Put $S = \\operatorname{diag}(v_1, \\dots, v_d)$. All distances are measured in these units:\n"
             "  $\\lVert u \\rVert_S^2 = u^{\\top} S^{-1} u = \\sum_i u_i^2 / v_i$.",
             "invent": "variances = rng.uniform(0.4, 2.5, d) ** 2",
             "library": "library_variances = np.array([64.0, 0.09, 0.1225])  # m^2, km^2/s^2, km^2/s^2",
@@ -130,8 +130,8 @@ def _metric(name, powers):
             "whiten": "/ np.sqrt(variances))",
         },
         "covariance": {
-            "text": "- `covariance` [d, d] is a symmetric, positive matrix $S$ in the parameters' units. Parameters that vary together\n"
-            "  have entries off its diagonal. All distances are measured with it:\n"
+            "text": "- `covariance` [d, d] is a symmetric, positive matrix $S$ in the parameters' units. Parameters\n"
+            "  that vary together have entries off its diagonal. All distances are measured with it:\n"
             "  $\\lVert u \\rVert_S^2 = u^{\\top} S^{-1} u$.",
             "invent": "mix = rng.standard_normal((d, d))\n    covariance = mix @ mix.T / d + 0.2 * np.eye(d)",
             "library": "library_covariance = np.array([[64.0, 0.5, 0.3], [0.5, 0.09, 0.06], [0.3, 0.06, 0.1225]])"
@@ -170,10 +170,12 @@ def _weights(name):
     """How the library says what was stored several times: a list of entries, or logarithms of shares."""
     new = {
         "entries": {
-            "text": "Entry $k$ of the library is a copy of model\n  `entries[k]`, counted from 0; `entries` [C] holds these "
-            "integers, and $c_n$ of them equal $n$.",
-            "invent": "entries = rng.permutation(np.repeat(np.arange(n), rng.permutation(np.arange(n) % 4 + 1)))",
-            "library": "library_entries = rng.permutation(np.repeat(np.arange(24), rng.permutation(np.arange(24) % 4 + 1)))",
+            "text": "Entry $k$ of the library is a copy of\n  model `entries[k]`, counted from 0; `entries` [C] holds "
+            "these integers, and $c_n$ of them equal $n$.",
+            "invent": "stored = rng.permutation(np.arange(n) % 4 + 1)\n"
+            "    entries = rng.permutation(np.repeat(np.arange(n), stored))",
+            "library": "stored_times = rng.permutation(np.arange(24) % 4 + 1)\n"
+            "library_entries = rng.permutation(np.repeat(np.arange(24), stored_times))",
             "of_library": "np.bincount(library_entries) / len(library_entries)",
             "shares": "np.bincount(entries) / len(entries)",
         },

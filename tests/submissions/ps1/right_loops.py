@@ -4,6 +4,7 @@ points: total 17
 """
 
 # base: empty
+# ruff: noqa: B905
 # %% limit
 def limit_log_likelihood(b, weights, counts, scales):
     total = sum(counts)

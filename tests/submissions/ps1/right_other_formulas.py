@@ -19,7 +19,8 @@ def log_density(x, level, models, counts, scales):
     from scipy.special import logsumexp
 
     all_entries = np.repeat(models, counts, axis=0)
-    squares = ((x**2 / scales**2).sum(1)[:, None] + (all_entries**2 / scales**2).sum(1)) - 2 * (x / scales**2) @ all_entries.T
+    here, there = x / scales, all_entries / scales
+    squares = (here**2).sum(1)[:, None] + (there**2).sum(1) - 2 * here @ there.T
     log_sum = logsumexp(-squares / 2 / level**2, axis=1)
     return log_sum - np.log(len(all_entries)) - np.log(np.sqrt(2 * np.pi) * level * scales).sum()
 

@@ -3,8 +3,8 @@
 One cell of each task that depends on it; at a single model, far away and for the copies nothing is lost. The best
 bandwidth hardly moves, and two digits were asked for.
 
-points: test-limit-slope 1, test-limit-level 0, test-density-normalizer 1, test-density-exponent 1, test-density-share 0,
-    test-shares 0, test-decision 0, test-left-out 0, test-denoise 1, test-score-size 1, total 12
+points: test-limit-slope 1, test-limit-level 0, test-density-normalizer 1, test-density-exponent 1,
+    test-density-share 0, test-shares 0, test-decision 0, test-left-out 0, test-denoise 1, test-score-size 1, total 12
 """
 
 # base: reference

@@ -2,9 +2,9 @@
 
 The cells about a distance, a gradient or a volume are lost; signs, shares, the far field and the verdict are kept.
 
-points: test-limit-slope 1, test-limit-level 0, test-density-normalizer 0, test-density-exponent 0, test-density-share 1,
-    test-density-far 1, test-shares 0, test-shares-far 1, test-score-sign 1, test-score-size 0, test-tweedie 0,
-    test-rates 0, total 10
+points: test-limit-slope 1, test-limit-level 0, test-density-normalizer 0, test-density-exponent 0,
+    test-density-share 1, test-density-far 1, test-shares 0, test-shares-far 1, test-score-sign 1,
+    test-score-size 0, test-tweedie 0, test-rates 0, total 10
 """
 
 # base: reference
