@@ -108,4 +108,4 @@ def holds_copies(samples, models, fresh, scales):
     again = np.random.default_rng(0)
     rates = again.binomial(len(samples), rate, 2000) / len(samples)
     nulls = again.binomial(len(fresh), null, 2000) / len(fresh)
-    return np.quantile(rates - nulls, 0.025) > 0
+    return np.quantile(rates - nulls, 0.001) > 0

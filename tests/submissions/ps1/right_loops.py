@@ -134,4 +134,4 @@ def copy_rates(samples, models, fresh, scales):
 # %% verdict
 def holds_copies(samples, models, fresh, scales):
     p, q = copy_rates(samples, models, fresh, scales)
-    return (p - q) ** 2 > 4 * (p * (1 - p) / len(samples) + q * (1 - q) / len(fresh)) and p > q
+    return (p - q) ** 2 > 9 * (p * (1 - p) / len(samples) + q * (1 - q) / len(fresh)) and p > q

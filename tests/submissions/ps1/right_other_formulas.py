@@ -102,4 +102,4 @@ def holds_copies(samples, models, fresh, scales):
 
     rate, null = copy_rates(samples, models, fresh, scales)
     a, b = round(rate * len(samples)), round(null * len(fresh))
-    return fisher_exact([[a, len(samples) - a], [b, len(fresh) - b]], alternative="greater")[1] < 0.025
+    return fisher_exact([[a, len(samples) - a], [b, len(fresh) - b]], alternative="greater")[1] < 0.001
