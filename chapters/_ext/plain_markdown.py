@@ -40,8 +40,8 @@ class Names:
             return str(value)
         return format(value, form) if form else str(value)
 
-    def cite(self, body):
-        """Authors and year."""
+    def cite(self, body, inside=False):
+        """Authors and year; inside parentheses where the text does not name them itself."""
         texts = []
         for key in body.split(","):
             entry = self.env.get_domain("cite").bibdata.data.entries.get(key.strip())
@@ -50,8 +50,9 @@ class Names:
                 continue
             names = [" ".join(person.last_names) for person in entry.persons.get("author", [])]
             shown = names[0] + " et al." if len(names) > 2 else " and ".join(names)
-            texts.append(f"{shown} ({entry.fields.get('year', '')})")
-        return ", ".join(texts)
+            year = entry.fields.get("year", "")
+            texts.append(f"{shown}, {year}" if inside else f"{shown} ({year})")
+        return f"({'; '.join(texts)})" if inside else ", ".join(texts)
 
     def role(self, match):
         """Plain text of one role."""
@@ -62,7 +63,7 @@ class Names:
         if role.startswith("glue"):
             return self.glue(body)
         if "cite" in role:
-            return self.cite(body)
+            return self.cite(body, inside=role.endswith(":p"))
         if role == "eq":
             return f"({self.number(body, 'displaymath')})"
         if role == "math":
