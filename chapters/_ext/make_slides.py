@@ -18,13 +18,13 @@ import tempfile
 from pathlib import Path
 
 import nbformat
-from build_site import HTML, ROOT, VENDOR, find_npm, vendor
+from build_site import ROOT, VENDOR, find_npm, vendor
 from slides.blocks import notebook_blocks
 from slides.compose import compose
 from slides.render import FOLDER, deck_html
 from tqdm import tqdm
 
-SLIDES = ROOT / "_build" / "slides"
+HTML, SLIDES = ROOT / "_build" / "html", ROOT / "_build" / "slides"
 REVEAL = "reveal.js@6.0.2"
 FILES = ("dist/reveal.js", "dist/reveal.css", "dist/plugin/notes.js", "LICENSE")
 LICENSE_LINE = 'Text and figures: <a href="https://creativecommons.org/licenses/by/4.0/">CC BY 4.0</a>'
@@ -55,7 +55,8 @@ def fetch_reveal(target):
 def write_deck(notebook, out):
     """Write the deck of one executed notebook; returns its title and the number of its slides."""
     title, slides = compose(notebook_blocks(nbformat.read(notebook, 4)))
-    text = deck_html(title, slides, license_line=LICENSE_LINE)
+    book = re.search(r"^title: (.+)", (ROOT / "_config.yml").read_text(encoding="utf8"), re.M)[1]
+    text = deck_html(title, slides, book=book, license_line=LICENSE_LINE)
     (out / f"{Path(notebook).stem}.html").write_text(text, encoding="utf8")
     return title, len(slides)
 
@@ -68,7 +69,8 @@ def write_index(decks, out):
     page = (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Slides</title>'
         "<style>body{font:18px/1.6 system-ui,sans-serif;max-width:44rem;margin:3rem auto;padding:0 1rem}</style></head>"
-        f"<body><main><h1>Slides</h1><ol>\n{rows}\n</ol><p>Arrow keys move, S opens the speaker's notes, O the overview. "
+        f"<body><main><h1>Slides</h1><ol>\n{rows}\n</ol>"
+        "<p>Arrow keys move, S opens the speaker's notes, O the overview. "
         f"For a PDF put <code>?print-pdf</code> behind a deck's address and print.</p><p>{LICENSE_LINE}</p>"
         "</main></body></html>\n"
     )
@@ -97,7 +99,7 @@ def main(arguments=None):
     for name in ("deck.css", "deck.js"):
         shutil.copy(FOLDER / name, options.out)
     decks = []
-    for name, path in tqdm(wanted.items(), desc="decks", delay=5):
+    for path in tqdm(wanted.values(), desc="decks", delay=5):
         decks.append((path.stem, *write_deck(path, options.out)))
     write_index(decks, options.out)
     print(f"{len(decks)} decks, {sum(count for *_, count in decks)} slides: {options.out / 'index.html'}")

@@ -26,7 +26,8 @@ class Names:
     def link(self, label, text=""):
         """A reference to a label: its text, as a link where the book's address is known."""
         place = self.env.domains["std"].labels.get(label) or self.env.domains["std"].anonlabels.get(label, ("", "", ""))
-        text = text or (place[2] if len(place) > 2 else "") or "the exercise"
+        kind = "the theorem" if label.startswith("thm-") else "the exercise"
+        text = text or (place[2] if len(place) > 2 else "") or kind
         return f"[{text}]({self.base}{place[0]}.html#{place[1]})" if self.base and place[0] else f"*{text}*"
 
     def glue(self, body):
@@ -72,7 +73,7 @@ class Names:
             return self.link(target, f"Fig. {number}")
         if role in {"ref", "numref", "prf:ref", "doc"}:
             return self.link(target, text)
-        return text or f"`{target}`"
+        return text or (target if role == "term" else f"`{target}`")
 
 
 def options_off(lines):

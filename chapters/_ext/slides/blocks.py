@@ -1,6 +1,8 @@
 """The blocks of an executed chapter: headings, texts, formulas, figures, tables and printed lines, in order."""
 
+import base64
 import re
+import struct
 from dataclasses import dataclass, field
 
 from markdown_it import MarkdownIt
@@ -16,6 +18,7 @@ KINDS = {
     "math_block": "math",
     "fence": "code",
 }
+FLAT = 1.55  # a picture wider than this, over its height, takes the width of the slide
 PARSER = MarkdownIt("commonmark").enable("table").use(dollarmath_plugin, double_inline=True)
 
 
@@ -37,8 +40,22 @@ def list_items(tokens, lines):
     return [" ".join(re.sub(r"^\s*(?:[-*+]|\d+[.)])\s+", "", text).split()) for text in texts]
 
 
+def png_size(data):
+    """Width and height of a PNG in base64."""
+    return struct.unpack(">II", base64.b64decode(data[:64])[16:24])
+
+
+def figure_shape(figure):
+    """How a figure's slide is laid out: text below a flat picture, beside a high one; widgets keep their own shape."""
+    if "html" in figure:
+        return "quiz" if "course-quiz" in figure["html"] else "tall"
+    width, height = png_size(figure["png"])
+    return "flat" if width > FLAT * height else "tall"
+
+
 def markdown_blocks(source):
     """Blocks of one Markdown cell."""
+    source = re.sub(r"\((\(\d+\.\d+\))\)", r"\1", source)  # the number of a formula brings parentheses of its own
     tokens, lines, found = PARSER.parse(source), source.splitlines(), []
     for k, token in enumerate(tokens):
         if token.level or token.type not in KINDS or token.map is None:

@@ -4,60 +4,16 @@
 - In each section, under its heading, in order: a slide for each numbered formula with the sentences around it, for each
   theorem, figure (with its caption and what to see), table, list, and for what is to be seen in printed numbers.
 - A section with none of these gives one slide of its paragraphs' first sentences.
-- The titles of the exercises; the summary, with what comes next. Code and solutions give no slides.
+- The questions for oneself, their answers in the notes; the titles of the exercises; the summary, with what comes next.
+  Code and solutions give no slides.
 - Each paragraph goes to the notes of the slide that it leads to or explains.
 """
 
 import re
-from dataclasses import dataclass, field
 
-from slides.blocks import Block
-from slides.sentences import first, last, length
-
-ROOM = 330  # letters of running text beside a formula or a figure
-LIST_ROOM, LIST_ITEMS = 520, 5
-STATEMENTS = re.compile(r"\*\*(?:Theorem|Lemma|Proposition|Corollary|Definition)\b")
-SEE = "**What to see.**"
-PRINTED_LINES, PRINTED_WIDTH, TABLE_ROWS = 6, 92, 12
-
-
-@dataclass
-class Slide:
-    """One slide: its title, what it shows as pairs of kind and content, and the notes of the speaker in Markdown."""
-
-    title: str
-    parts: list
-    kicker: str = ""
-    notes: list = field(default_factory=list)
-
-
-@dataclass
-class Section:
-    """A heading, the heading above it, and the blocks below."""
-
-    title: str
-    above: str
-    blocks: list
-
-
-def split(blocks):
-    """Title of the chapter, the blocks below it, and the sections."""
-    title, opening, sections, above = "", [], [], ""
-    for block in blocks:
-        if block.kind != "heading":
-            (sections[-1].blocks if sections else opening).append(block)
-        elif block.level == 1:
-            title = block.text
-        else:
-            above = block.text if block.level == 2 else above
-            sections.append(Section(block.text, above if block.level > 2 else "", []))
-    return title, opening, sections
-
-
-def quoted(block):
-    """Title and body of a quoted block."""
-    head, _, body = block.text.partition("\n")
-    return head.strip("* "), body.strip()
+from slides.outline import Slide, quoted, split
+from slides.sections import section_slides
+from slides.sentences import first
 
 
 def opening_slides(title, blocks):
@@ -75,120 +31,6 @@ def opening_slides(title, blocks):
     return slides
 
 
-def shorter(item, room=210):
-    """A bullet of a slide: its first sentences."""
-    return item if length(item) <= room else first(item, room)
-
-
-def list_parts(items):
-    """Bullets in portions that a slide can hold."""
-    portions, used = [[]], 0
-    for item in map(shorter, items):
-        if portions[-1] and (used + length(item) > LIST_ROOM or len(portions[-1]) == LIST_ITEMS):
-            portions.append([])
-            used = 0
-        portions[-1].append(item)
-        used += length(item)
-    return [[("list", portion)] for portion in portions]
-
-
-def is_small(block):
-    """Tell printed lines that can be read from a distance."""
-    lines = block.text.splitlines()
-    return len(lines) <= PRINTED_LINES and max(map(len, lines)) <= PRINTED_WIDTH
-
-
-def seen(section, k):
-    """What to see in the figure or table at position k: the paragraph that says so, else the sentences that name it."""
-    for block in section.blocks[k + 1 :]:
-        if block.kind in {"figure", "table"}:
-            break
-        if block.text.startswith(SEE):
-            return block.text.removeprefix(SEE).strip()
-    if number := section.blocks[k].figure.get("number"):
-        texts = [block.text for block in section.blocks if block.kind == "text" and f"Fig. {number}*" in block.text]
-        return " ".join(text.removeprefix(SEE).strip() for text in texts)
-    return ""
-
-
-def continues(block):
-    """Tell a paragraph that goes on with the sentence of the formula above it."""
-    return block.kind == "text" and bool(re.match(r"[a-z]|\$[^$]+\$ (?:is|are)\b", block.text))
-
-
-def formula_parts(section, k):
-    """A formula between the sentences that lead to it and go on from it."""
-    before = section.blocks[k - 1] if k else Block("", "")
-    after = section.blocks[k + 1] if k + 1 < len(section.blocks) else Block("", "")
-    parts = []
-    if before.kind == "text":
-        parts.append(("text", last(before.text.removeprefix(SEE).strip(), ROOM)))
-    parts.append(("math", section.blocks[k].text))
-    if continues(after):
-        parts.append(("text", first(after.text, ROOM)))
-    return parts
-
-
-def block_parts(section, k, printed):
-    """What the slides of one block show: one list of parts for each slide; none for a block without a slide."""
-    block = section.blocks[k]
-    if block.kind == "math" and r"\tag{" in block.text:
-        return [formula_parts(section, k)]
-    if block.kind == "quote" and STATEMENTS.match(block.text):
-        head, body = quoted(block)
-        return [[("statement", f"**{head}.** {body}")]]
-    if block.kind == "figure":
-        see = seen(section, k)
-        return [[("figure", block.figure), ("caption", block.text), *([("see", first(see, ROOM))] if see else [])]]
-    if block.kind == "table" and block.text.count("\n") <= TABLE_ROWS:
-        see = seen(section, k)
-        return [[("table", block.text), *([("text", first(see, ROOM))] if see else [])]]
-    if block.kind == "list":
-        return list_parts(block.items)
-    pictured = any(other.kind in {"figure", "table"} for other in section.blocks[:k])
-    if block.kind == "text" and block.text.startswith(SEE) and not pictured:
-        return [[("text", first(block.text.removeprefix(SEE).strip(), ROOM)), *(("printed", p) for p in printed[-1:])]]
-    return []
-
-
-def plain_slide(section):
-    """One slide of a section that shows nothing: the first sentences of its paragraphs, and a few printed lines."""
-    texts = [block.text for block in section.blocks if block.kind == "text"]
-    parts = [("list", [first(text, 150).rstrip(":") for text in texts][:4])] if texts else []
-    parts += [("printed", block.text) for block in section.blocks if block.kind == "printed" and is_small(block)][-1:]
-    return Slide(section.title, parts, section.above) if texts else None
-
-
-def noted(block):
-    """What of a block goes to the notes."""
-    if block.kind == "math":
-        return f"$$\n{block.text}\n$$"
-    return block.text if block.kind in {"text", "list", "quote"} else ""
-
-
-def section_slides(section, formulas_only=False):
-    """Slides of one section, its text divided among their notes."""
-    slides, waiting, printed = [], [], []
-    for k, block in enumerate(section.blocks):
-        found = [] if formulas_only and block.kind != "math" else block_parts(section, k, printed)
-        slides += [Slide(section.title, parts, section.above) for parts in found]
-        if block.kind == "printed" and is_small(block):
-            printed.append(block.text)
-        explains = continues(block) or block.text.startswith(SEE)
-        if found:
-            slides[-len(found)].notes = [*waiting, noted(block)]
-            waiting = []
-        elif explains and slides and not waiting:
-            slides[-1].notes.append(noted(block))
-        else:
-            waiting.append(noted(block))
-    if not slides and not formulas_only and (only := plain_slide(section)):
-        slides = [only]
-    if slides:
-        slides[-1].notes += waiting
-    return slides
-
-
 def exercise_slides(section):
     """The titles of the exercises with their minutes; their texts are in the notes."""
     exercises = [quoted(block) for block in section.blocks if block.kind == "quote"]
@@ -196,6 +38,13 @@ def exercise_slides(section):
     items = [f"**{head}** {(re.match(r'[(][^)]*[)]', body) or [''])[0]}" for head, body in exercises]
     notes = [f"**{head}.** {body}" for head, body in exercises]
     return [Slide(section.title, [("list", items)], notes=notes)] if items else []
+
+
+def question_slides(section):
+    """The questions for oneself; their answers are in the notes."""
+    questions = [block.text for block in section.blocks if re.match(r"\*\*\d+\.\*\* ", block.text)]
+    notes = [quoted(block)[1] if block.kind == "quote" else block.text for block in section.blocks]
+    return [Slide(section.title, [("list", questions)], notes=notes)] if questions else []
 
 
 def closing_slides(sections):
@@ -219,6 +68,8 @@ def compose(blocks):
     for section in sections:
         if section.title == "Exercises":
             slides += exercise_slides(section)
+        elif section.title == "Check yourself":
+            slides += question_slides(section)
         elif section.title not in {"Summary", "What's next", "References"}:
             slides += section_slides(section, formulas_only=section.title == "Set-up")
     slides += closing_slides(named)

@@ -1,7 +1,7 @@
 // Starts a deck: draws its formulas, makes each slide fit, and gives the speaker's notes formulas that any window draws.
 "use strict";
 
-const LARGEST = 30, SMALLEST = 22, SMALLEST_FORMULA = 0.66;
+const LARGEST = 33, SMALLEST = 22, SMALLEST_FORMULA = 0.66;
 
 // MathML needs no style sheet, and the window of the speaker has none.
 function notesAsMathML() {
@@ -26,9 +26,8 @@ function fit(slide) {
   if (!body || slide.dataset.fitted) return;
   for (const formula of body.querySelectorAll(".equation")) {
     const drawn = formula.querySelector("mjx-container");
-    for (let size = 1.1; size > SMALLEST_FORMULA && drawn.scrollWidth > drawn.clientWidth + 1; size -= 0.03) {
-      formula.style.fontSize = `${size}em`;
-    }
+    const tooWide = () => drawn.getBoundingClientRect().width > formula.getBoundingClientRect().width + 1;
+    for (let size = 1.1; size > SMALLEST_FORMULA && tooWide(); size -= 0.03) formula.style.fontSize = `${size}em`;
   }
   for (let size = LARGEST; size >= SMALLEST; size -= 1) {
     slide.style.fontSize = `${size}px`;
@@ -44,7 +43,7 @@ async function start() {
   await document.fonts.ready;
   const deck = new Reveal({
     width: 1280, height: 720, margin: 0, center: false, hash: true, slideNumber: "c/t", transition: "none",
-    scrollActivationWidth: null, plugins: [RevealNotes],
+    controlsLayout: "edges", scrollActivationWidth: null, plugins: [RevealNotes],
   });
   deck.on("slidechanged", event => fit(event.currentSlide));
   await deck.initialize();

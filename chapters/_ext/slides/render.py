@@ -1,17 +1,16 @@
 """A deck as one HTML page for reveal.js, with its pictures inside."""
 
-import base64
 import html
 import re
-import struct
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader
 from markdown_it import MarkdownIt
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 
+from slides.blocks import figure_shape, png_size
+
 FOLDER = Path(__file__).parent
-FLAT = 1.55  # a picture wider than this, over its height, takes the width of the slide
 
 
 def formula(text, options):
@@ -38,11 +37,6 @@ def inline_html(text):
     return PARSER.renderInline(text)
 
 
-def png_size(data):
-    """Width and height of a PNG in base64."""
-    return struct.unpack(">II", base64.b64decode(data[:64])[16:24])
-
-
 def figure_html(figure):
     """A picture with its description, or a widget."""
     if "html" in figure:
@@ -52,14 +46,6 @@ def figure_html(figure):
         f'<img src="data:image/png;base64,{figure["png"]}" alt="{html.escape(figure["alt"])}" '
         f'width="{width}" height="{height}">'
     )
-
-
-def figure_shape(figure):
-    """How a figure's slide is laid out: text below a flat picture, beside a high one; widgets keep their own shape."""
-    if "html" in figure:
-        return "quiz" if "course-quiz" in figure["html"] else "tall"
-    width, height = png_size(figure["png"])
-    return "flat" if width > FLAT * height else "tall"
 
 
 def part_html(kind, content, number):
@@ -101,9 +87,10 @@ def plain_text(text):
     return re.sub(r"[*`$]", "", text)
 
 
-def deck_html(title, slides, *, license_line):
-    """The page of one deck."""
+def deck_html(title, slides, *, book, license_line):
+    """The page of one deck; its first slide names the book."""
     environment = Environment(loader=FileSystemLoader(FOLDER), autoescape=False, trim_blocks=True, lstrip_blocks=True)
     template = environment.get_template("deck.html")
+    slides[0].kicker = book
     data = [slide_data(slide) for slide in slides]
     return template.render(title=html.escape(plain_text(title)), slides=data, license_line=license_line)
