@@ -9,8 +9,10 @@ from markdown_it import MarkdownIt
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 
 from slides.blocks import figure_shape, png_size
+from slides.sentences import length
 
 FOLDER = Path(__file__).parent
+LINE = 60  # letters of a formula beyond which it is broken where it has parts
 
 
 def formula(text, options):
@@ -48,12 +50,27 @@ def figure_html(figure):
     )
 
 
+def in_lines(tex):
+    """A long formula of several parts, one below the other."""
+    tag = "".join(re.findall(r"\s*\\tag\{[^}]*\}", tex))
+    parts = re.split(r"\s*\\q?quad(?![a-zA-Z])\s*", re.sub(r"\s*\\tag\{[^}]*\}", "", tex).strip())
+    if len(parts) == 1 or r"\begin{" in tex or length(tex) <= LINE:
+        return tex
+    lines = [parts[0]]
+    for part in parts[1:]:
+        if length(lines[-1] + part) <= LINE:
+            lines[-1] += r" \quad " + part
+        else:
+            lines.append(part)
+    return r"\begin{gathered}" + r" \\[8pt] ".join(lines) + r"\end{gathered}" + tag
+
+
 def part_html(kind, content, number):
     """HTML of one part of a slide."""
     if kind == "list":
         return "<ul>" + "".join(f"<li>{inline_html(' '.join(item.split()))}</li>" for item in content) + "</ul>"
     if kind == "math":
-        return f'<div class="equation">{formula(content, {"display_mode": True})}</div>'
+        return f'<div class="equation">{formula(in_lines(content), {"display_mode": True})}</div>'
     if kind == "figure":
         return f'<div class="picture">{figure_html(content)}</div>'
     if kind == "caption":
