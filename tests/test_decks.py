@@ -31,8 +31,8 @@ def browser():
 LOOK = """() => {
   const slide = deck.getCurrentSlide(), faults = [], room = slide.getBoundingClientRect();
   const box = node => node.getBoundingClientRect();
-  for (const node of slide.querySelectorAll('.page p, .page li, .page pre, .page table, .page img, .page h1, .page h2,' +
-      '.page output, .page button, .page mjx-container, .page input')) {
+  for (const node of slide.querySelectorAll('.page p, .page li, .page pre, .page table, .page img, .page h1,' +
+      '.page h2, .page output, .page button, .page mjx-container, .page input')) {
     if (!node.checkVisibility()) continue;
     const at = box(node), body = node.closest('.body');
     const end = body ? Math.min(box(body).bottom, room.bottom) : room.bottom;
