@@ -61,8 +61,9 @@ def row_problems(row, known_labels, known_cells, *, needs_cell):
 
 @pytest.mark.parametrize(("heading", "needs_cell"), [("Learning goals", True), ("Misconceptions", False)])
 def test_tables_name_places_and_cells_that_exist(heading, needs_cell):
-    rows, known_labels, known_cells = table(PAGES["instructors"], heading), labels(), graded()
-    assert [problem for row in rows for problem in row_problems(row, known_labels, known_cells, needs_cell=needs_cell)] == []
+    known = {"known_labels": labels(), "known_cells": graded(), "needs_cell": needs_cell}
+    rows = table(PAGES["instructors"], heading)
+    assert [problem for row in rows for problem in row_problems(row, **known)] == []
 
 
 FAULTS = {
@@ -139,7 +140,8 @@ def test_remarks_that_students_may_see_are_the_graders():
 def test_minutes_of_a_chapter_are_read_from_its_source():
     text = (
         "Reading time: 25 minutes.\n\n## Check yourself\n\n**1.** One?\n\n**2.** Two?\n\n## Exercises\n\n"
-        ":::{exercise} A\n:label: ex-a\n\n(10 minutes, derive) Do.\n:::\n\n```{exercise} B\n:label: ex-b\n\n(15 minutes, code) Do.\n```\n"
+        ":::{exercise} A\n:label: ex-a\n\n(10 minutes, derive) Do.\n:::\n\n"
+        "```{exercise} B\n:label: ex-b\n\n(15 minutes, code) Do.\n```\n"
     )
     assert minutes(text) == (25, 2, 25, 2)
 

@@ -29,7 +29,7 @@ class Workload(nodes.General, nodes.Element):
 
 
 def minutes(text):
-    """Reading minutes, number and minutes of the exercises, and number of self-check questions of a chapter's source."""
+    """Reading minutes, number and minutes of the exercises, and number of questions of a chapter's source."""
     reading = re.search(r"Reading time: (\d+) minutes", text)
     exercises = [int(m) for m in re.findall(r"\{exercise\}.*\n:label:.*\n\n\((\d+) minutes", text)]
     questions = re.findall(r"^\*\*\d+\.\*\* ", text.partition("\n## Check yourself\n")[2].partition("\n## ")[0], re.M)
