@@ -14,6 +14,7 @@ unexport MAKEFLAGS MFLAGS
 help:
 	@echo "make book    execute every chapter, build the site in _build/html and pack it into _build/site.zip"
 	@echo "make pdf     the same, and all pages as one PDF, _build/html/book.pdf; needs Chromium"
+	@echo "make slides  a deck of slides from each chapter, in _build/slides"
 	@echo "make test    ruff, pytest, every chapter as a test, the site with warnings as errors, each page in a browser"
 	@echo "make lab     JupyterLab with the chapters as notebooks"
 	@echo "make check   30 seconds: versions, device, one tiny wave simulation"
@@ -44,12 +45,17 @@ pdf: $(VENV)/.test
 	$(PY) chapters/_ext/build_site.py $(BUILD_FLAGS)
 	$(PY) chapters/_ext/print_book.py
 
+slides: $(VENV)/.book
+	$(PY) chapters/_ext/build_site.py $(BUILD_FLAGS)
+	$(PY) chapters/_ext/make_slides.py
+
 test: $(VENV)/.test
 	$(PY) -m ruff check .
-	$(PY) -m pytest $(XDIST) tests --ignore tests/test_site.py
+	$(PY) -m pytest $(XDIST) tests --ignore tests/test_site.py --ignore tests/test_decks.py
 	$(PY) -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout 300 $(XDIST) chapters
 	$(PY) chapters/_ext/build_site.py $(BUILD_FLAGS)
-	$(PY) -m pytest -n 2 tests/test_site.py
+	$(PY) chapters/_ext/make_slides.py
+	$(PY) -m pytest -n 2 tests/test_site.py tests/test_decks.py
 
 lab: $(VENV)/.book
 	$(PY) -m jupytext_config --settings-file $(VENV)/etc/jupyter/labconfig/default_setting_overrides.json \
