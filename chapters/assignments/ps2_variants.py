@@ -160,7 +160,10 @@ PRIORS: dict[str, Replacements] = {
         ("prior_std", "prior_var"),
     ],
     "covariance": [
-        (_PRIOR_ROW, "| [d, d] | the prior around each example: its covariance, with correlated coordinates (km$^2$) |"),
+        (
+            _PRIOR_ROW,
+            "| [d, d] | the prior around each example: its covariance, with correlated coordinates (km$^2$) |",
+        ),
         (
             _PRIOR_LIKE,
             "return torch.tensor([[first**2, 0.4 * first * second], [0.4 * first * second, second**2]])",
@@ -186,7 +189,8 @@ _ROOT = """root = torch.linalg.cholesky(R + J @ P @ J.mT)  # [N, m, m]
 _DISGUISE = """    # the second Jacobian is the first one, turned by a right angle in data space: the determinants agree
     J = torch.tensor([[[2.0, 0.0], [0.0, 1.0]], [[0.0, 1.0], [-2.0, 0.0]]])
     residuals = torch.tensor([[0.5, 0.0], [0.0, 1.5]])"""
-_EXPOSE = """    # a steep example fits the data exactly, a flat one almost: freedom is paid for, and the suspect does not charge
+_EXPOSE = """\
+    # a steep example fits exactly, a flat one almost: freedom has its price, the suspect does not charge it
     J = torch.stack([40 * torch.eye(2), 0.01 * torch.eye(2)])
     residuals = torch.tensor([[0.0, 0.0], [1.3, 0.0]])"""
 _DIAGONAL = "root.diagonal(dim1=1, dim2=2).log().sum(1)"
@@ -194,21 +198,24 @@ _DIAGONAL = "root.diagonal(dim1=1, dim2=2).log().sum(1)"
 SUSPECTS: dict[str, Replacements] = {
     "sign": [
         (_DENSITY, f"log_density = -0.5 * white.square().sum(1) + {_DIAGONAL}"),
-        ("and the suspect does not charge", "and the suspect gives a reward for it"),
+        ("the suspect does not charge it", "the suspect pays it out"),
     ],
     "half": [
         (_DENSITY, f"log_density = -0.5 * white.square().sum(1) - 0.5 * {_DIAGONAL}"),
         (
             _EXPOSE,
-            """    # the steep example owes 15 nats for its freedom and the suspect charges half: a misfit of 11 lies between
+            """    # the steep example owes 15 nats for its freedom, the suspect charges half: a misfit of 11 is between
     J = torch.stack([100 * torch.eye(2), 0.01 * torch.eye(2)])
     residuals = torch.tensor([[0.0, 0.0], [2.43, 0.0]])""",
         ),
     ],
     "common": [
-        (_ROOT + _DENSITY, _ROOT.replace("J.mT)  # [N, m, m]", "J.mT).mean(0)  # [m, m]").replace(
-            "(root, residuals[:, :, None], upper=False)[:, :, 0]", "(root, residuals.T, upper=False).T"
-        ) + "log_density = -0.5 * white.square().sum(1) - root.diagonal().log().sum()"),
+        (
+            _ROOT + _DENSITY,
+            """root = torch.linalg.cholesky((R + J @ P @ J.mT).mean(0))  # [m, m]
+    white = torch.linalg.solve_triangular(root, residuals.T, upper=False).T
+    log_density = -0.5 * white.square().sum(1) - root.diagonal().log().sum()""",
+        ),
         (
             _DISGUISE,
             """    # the sign of a Jacobian does not change the covariance of the data that it predicts
@@ -223,7 +230,10 @@ SUSPECTS: dict[str, Replacements] = {
         ),
     ],
     "noise only": [
-        (_AUTHOR, "Its author tested it with a prior so\nnarrow that the posterior is the lookup, and saw ten equal digits."),
+        (
+            _AUTHOR,
+            "Its author tested it with a prior so\nnarrow that the posterior is the lookup, and saw ten equal digits.",
+        ),
         (
             _ROOT + _DENSITY,
             """root = torch.linalg.cholesky(R)  # [m, m]
@@ -246,7 +256,7 @@ SUSPECTS: dict[str, Replacements] = {
 }
 
 # ------------------------------------------------------------------------------------------- how many share, new noise
-_SIZE = r"The *effective sample size* is $1 / \sum_n w_n^2$. It gets normalized log-weights."
+_SIZE = r"The *effective sample size* is $1 / \sum_n w_n^2$. Your function gets normalized log-weights."
 _SIZE_CODE = "return torch.exp(-torch.logsumexp(2 * log_weights, 0))"
 _SIZE_TEST = "expected = 1 / float(shares.square().sum())"
 
@@ -255,17 +265,18 @@ SIZES: dict[str, Replacements] = {
     "entropy": [
         (
             _SIZE,
-            r"Here the *effective sample size* is the exponential of the entropy, $\exp(-\sum_n w_n \log w_n)$: like the one of"
-            "\nchapter 3 it is N for equal weights and one for a single winner. It gets normalized log-weights.",
+            r"Here the *effective sample size* is the exponential of the entropy, $\exp(-\sum_n w_n \log w_n)$: like"
+            "\nthe one of chapter 3 it is N for equal weights and one for a single winner. Your function gets"
+            "\nnormalized log-weights.",
         ),
         (_SIZE_CODE, "return torch.exp(-(log_weights.exp() * log_weights).sum())"),
         (_SIZE_TEST, "expected = float(torch.distributions.Categorical(shares).entropy().exp())"),
     ],
 }
 
-_QUESTION = """A colleague sends you the log-weights of the catalogue, computed with the noise level `old_std`, but neither the data
-nor the predictions. The noise level should have been `new_std`. Compute the log-weights that follow: the data stay as
-they are."""
+_QUESTION = """\
+A colleague sends you the log-weights of the catalogue, computed with the noise level `old_std`, but neither data nor
+predictions. The noise level should have been `new_std`. Compute the log-weights that follow: the data are the same."""
 _SIGNATURE = "def new_noise(log_weights, old_std, new_std):"
 _DOCUMENT = "for the noise level new_std, from those for old_std."
 _NEW_CODE = "log_weights * (old_std / new_std) ** 2"
@@ -277,9 +288,9 @@ QUESTIONS: dict[str, Replacements] = {
     "factor": [
         (
             _QUESTION,
-            "A colleague sends you the log-weights of the catalogue, but neither the data nor the predictions. The noise was in"
-            "\ntruth `factor` times as strong as assumed, in standard deviations, in every datum. Compute the log-weights that"
-            "\nfollow: the data stay as they are.",
+            "A colleague sends you the log-weights of the catalogue, but neither data nor predictions. The noise was in"
+            "\ntruth `factor` times as strong as assumed (standard deviations), in every datum. Compute the log-weights"
+            "\nthat follow: the data are the same.",
         ),
         (_SIGNATURE, "def new_noise(log_weights, factor):"),
         (_DOCUMENT, "for noise that is factor times as strong (standard deviations)."),
@@ -290,9 +301,9 @@ QUESTIONS: dict[str, Replacements] = {
     "repeats": [
         (
             _QUESTION,
-            "A colleague sends you the log-weights of the catalogue for one record, but neither the data nor the predictions. The"
-            "\nwhole record is then repeated, with fresh noise, and by chance `repeats` records come out the same (the first one"
-            "\nincluded). Compute the log-weights given all of them.",
+            "A colleague sends you the log-weights of the catalogue for one record, but neither data nor predictions."
+            "\nThe survey is then repeated with fresh noise, and by a rare coincidence all `repeats` records, the first"
+            "\none included, are equal. Compute the log-weights given all of them.",
         ),
         (_SIGNATURE, "def new_noise(log_weights, repeats):"),
         (_DOCUMENT, "for as many equal records, from those for one."),
@@ -305,21 +316,46 @@ QUESTIONS: dict[str, Replacements] = {
 
 # -------------------------------------------------------------------------------- covariances or precisions are asked
 _PRECISIONS = [
-    ("Then the covariance of each posterior component, for", "Then the *precision* (inverse covariance) of each posterior component, for"),
+    (
+        "Then the covariance of each posterior component, for",
+        "Then the *precision* (inverse covariance) of each posterior component, for",
+    ),
     ("def posterior_covariances(J", "def posterior_precisions(J"),
-    ('"""Covariances [N, d, d] of the linearized components, from', '"""Precision matrices [N, d, d] of the linearized components, from'),
+    (
+        '"""Covariances [N, d, d] of the linearized components, from',
+        '"""Precision matrices [N, d, d] of the linearized components, from',
+    ),
     ("return torch.linalg.inv(prior_precision + data_precision)", "return prior_precision + data_precision"),
-    ("expected = P - P @ J.mT @ torch.linalg.solve(R + J @ P @ J.mT, J @ P)", "expected = torch.linalg.inv(P - P @ J.mT @ torch.linalg.solve(R + J @ P @ J.mT, J @ P))\nP = torch.linalg.inv(P)"),
+    (
+        "expected = P - P @ J.mT @ torch.linalg.solve(R + J @ P @ J.mT, J @ P)",
+        "expected = torch.linalg.inv(P - P @ J.mT @ torch.linalg.solve(R + J @ P @ J.mT, J @ P))\n"
+        "P = torch.linalg.inv(P)  # compared below with what comes back from blind data",
+    ),
     ("this is the prior's covariance: the", "this is the prior's precision: the"),
     ("by_hand(posterior_covariances, ", "by_hand(posterior_precisions, "),
     ("The right covariances are handed", "The right precision matrices are handed"),
-    ("def posterior_means(models, J, residuals, covariances, ", "def posterior_means(models, J, residuals, precisions, "),
+    (
+        "def posterior_means(models, J, residuals, covariances, ",
+        "def posterior_means(models, J, residuals, precisions, ",
+    ),
     ("given their covariances [N, d, d]", "given their precision matrices [N, d, d]"),
     ("return models + (covariances @ pull)[:, :, 0]", "return models + torch.linalg.solve(precisions, pull)[:, :, 0]"),
-    ("0.01 * torch.eye(2).expand(2, 2, 2), noise_like(0.15, 3))", "100 * torch.eye(2).expand(2, 2, 2), noise_like(0.15, 3))"),
-    ("found = by_hand(posterior_means, models, J, residuals, covariances, test_noise)", "found = by_hand(posterior_means, models, J, residuals, torch.linalg.inv(covariances), test_noise)"),
-    ("covariances = posterior_covariances(J, prior_std, noise_std)", "precisions = posterior_precisions(J, prior_std, noise_std)\n    covariances = torch.linalg.inv(precisions)"),
-    ("means = posterior_means(catalogue, J, residuals, covariances, noise_std)", "means = posterior_means(catalogue, J, residuals, precisions, noise_std)"),
+    (
+        "0.01 * torch.eye(2).expand(2, 2, 2), noise_like(0.15, 3))",
+        "100 * torch.eye(2).expand(2, 2, 2), noise_like(0.15, 3))",
+    ),
+    (
+        "found = by_hand(posterior_means, models, J, residuals, covariances, test_noise)",
+        "found = by_hand(posterior_means, models, J, residuals, torch.linalg.inv(covariances), test_noise)",
+    ),
+    (
+        "covariances = posterior_covariances(J, prior_std, noise_std)",
+        "precisions = posterior_precisions(J, prior_std, noise_std)\n    covariances = torch.linalg.inv(precisions)",
+    ),
+    (
+        "means = posterior_means(catalogue, J, residuals, covariances, noise_std)",
+        "means = posterior_means(catalogue, J, residuals, precisions, noise_std)",
+    ),
 ]
 ANSWERS: dict[str, Replacements] = {"covariances": [], "precisions": _PRECISIONS}
 

@@ -2,6 +2,7 @@
 
 points: test-jacobians-first 1, test-jacobians-second 1, test-quadrature 1, test-peak-straight 1, total 17
 """
+
 # base: empty
 # %% lookup
 import numpy as np
@@ -65,7 +66,7 @@ def expose():
 # %% quadrature
 def quadrature_log_weights(forward, models, prior_std, d_obs, noise_std):
     low, high = (models - 6 * prior_std).amin(0), (models + 6 * prior_std).amax(0)
-    grid = torch.cartesian_prod(*(torch.arange(low[k], high[k], prior_std[k] / 12) for k in range(2)))
+    grid = torch.cartesian_prod(*(torch.arange(low[k], high[k], prior_std[k] / 6) for k in range(2)))
     log_likelihood = -0.5 * ((d_obs - forward(grid)) / noise_std).square().sum(1)
     log_prior = -0.5 * torch.cdist(grid / prior_std, models / prior_std).square()
     return torch.logsumexp(log_prior + log_likelihood[:, None], 0).log_softmax(0)
@@ -74,7 +75,7 @@ def quadrature_log_weights(forward, models, prior_std, d_obs, noise_std):
 # %% repair
 def repaired_log_weights(J, residuals, prior_std, noise_std):
     logs = []
-    for matrix, residual in zip(J.numpy(), residuals.numpy()):
+    for matrix, residual in zip(J.numpy(), residuals.numpy(), strict=True):
         C = noise_std**2 * np.eye(len(residual)) + (matrix * prior_std.numpy() ** 2) @ matrix.T
         logs.append(-0.5 * (residual @ np.linalg.solve(C, residual) + np.linalg.slogdet(C)[1]))
     return torch.as_tensor(np.array(logs) - logsumexp(logs))

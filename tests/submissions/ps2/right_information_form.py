@@ -2,6 +2,8 @@
 
 points: test-covariances 1, test-means 1, test-quadrature 1, test-repair 1, test-repair-many-data 1, total 17
 """
+
+
 # base: empty
 # %% lookup
 def lookup_log_weights(predictions, d_obs, noise_std):

@@ -13,7 +13,7 @@ def normalized(logs):
 def lookup_log_weights(predictions, d_obs, noise_std):
     logs = []
     for row in predictions.tolist():
-        misfit = sum((a - b) ** 2 for a, b in zip(row, d_obs.tolist()))
+        misfit = sum((a - b) ** 2 for a, b in zip(row, d_obs.tolist(), strict=True))
         logs.append(-misfit / (2 * noise_std**2))
     return normalized(logs)
 
@@ -96,7 +96,7 @@ def quadrature_log_weights(forward, models, prior_std, d_obs, noise_std):
 # %% repair
 def repaired_log_weights(J, residuals, prior_std, noise_std):
     logs = []
-    for matrix, residual in zip(J, residuals):
+    for matrix, residual in zip(J, residuals, strict=True):
         C = noise_std**2 * torch.eye(len(residual))
         for k in range(len(prior_std)):
             C = C + prior_std[k] ** 2 * torch.outer(matrix[:, k], matrix[:, k])
@@ -120,4 +120,4 @@ def peak_distance(forward, example, mean, covariance, prior_std, d_obs, noise_st
 
 
 # %% [markdown] verdict
-The loops say the same as the matrices.
+# The loops say the same as the matrices.

@@ -3,6 +3,7 @@
 points: test-lookup-misfit 0, test-lookup-noise 0, test-lookup-log-domain 0, test-effective-size 0,
 test-jacobians-first 0, test-jacobians-second 0, test-quadrature 1, total 11
 """
+
 # base: reference
 # %% lookup
 from lib.posterior import lookup_weights as table

@@ -2,6 +2,8 @@
 
 points: test-lookup-misfit 1, test-lookup-log-domain 0, test-quadrature 1, test-quadrature-log-domain 0, total 15
 """
+
+
 # base: reference
 # %% lookup
 def lookup_log_weights(predictions, d_obs, noise_std):

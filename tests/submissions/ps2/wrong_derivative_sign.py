@@ -2,6 +2,8 @@
 
 points: test-jacobians-first 0, test-jacobians-second 1, total 16
 """
+
+
 # base: reference
 # %% jacobians
 def jacobians(models):

@@ -2,6 +2,8 @@
 
 points: test-repair 0, test-repair-many-data 0, total 15
 """
+
+
 # base: reference
 # %% repair
 def repaired_log_weights(J, residuals, prior_std, noise_std):

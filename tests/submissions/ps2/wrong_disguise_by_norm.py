@@ -2,6 +2,8 @@
 
 points: test-disguise 0, test-expose 1, test-repair 1, total 16
 """
+
+
 # base: reference
 # %% disguise
 def disguise():

@@ -2,6 +2,8 @@
 
 points: test-effective-size 0, test-new-noise 0, total 15
 """
+
+
 # base: reference
 # %% effective-size
 def effective_size(log_weights):

@@ -2,6 +2,8 @@
 
 points: test-jacobians-first 0, test-jacobians-second 0, test-covariances 1, test-means 1, total 15
 """
+
+
 # base: reference
 # %% jacobians
 def jacobians(models):

@@ -2,6 +2,8 @@
 
 points: test-covariances 1, test-means 0, total 16
 """
+
+
 # base: reference
 # %% means
 def posterior_means(models, J, residuals, covariances, noise_std):

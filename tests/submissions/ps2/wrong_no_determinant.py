@@ -2,6 +2,8 @@
 
 points: test-disguise 1, test-expose 0, test-repair 0, test-repair-many-data 0, total 14
 """
+
+
 # base: reference
 # %% disguise
 def disguise():

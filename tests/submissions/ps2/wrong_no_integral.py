@@ -2,6 +2,8 @@
 
 points: test-quadrature 0, test-quadrature-log-domain 1, total 16
 """
+
+
 # base: reference
 # %% quadrature
 def quadrature_log_weights(forward, models, prior_std, d_obs, noise_std):

@@ -2,6 +2,8 @@
 
 points: test-lookup-misfit 0, test-lookup-noise 1, test-lookup-log-domain 1, total 16
 """
+
+
 # base: reference
 # %% lookup
 def lookup_log_weights(predictions, d_obs, noise_std):

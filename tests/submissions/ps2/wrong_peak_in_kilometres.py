@@ -2,6 +2,8 @@
 
 points: test-peak-straight 1, test-peak-curved 0, total 16
 """
+
+
 # base: reference
 # %% peak-distance
 def peak_distance(forward, example, mean, covariance, prior_std, d_obs, noise_std):

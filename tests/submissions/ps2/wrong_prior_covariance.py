@@ -2,6 +2,8 @@
 
 points: test-covariances 0, test-means 1, total 16
 """
+
+
 # base: reference
 # %% covariances
 def posterior_covariances(J, prior_std, noise_std):

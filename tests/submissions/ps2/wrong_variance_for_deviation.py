@@ -2,6 +2,8 @@
 
 points: test-lookup-misfit 1, test-lookup-noise 0, test-lookup-log-domain 1, test-covariances 0, test-means 1, total 15
 """
+
+
 # base: reference
 # %% lookup
 def lookup_log_weights(predictions, d_obs, noise_std):

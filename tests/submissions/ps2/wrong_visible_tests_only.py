@@ -2,6 +2,8 @@
 
 points: test-lookup-misfit 0, test-effective-size 0, test-quadrature-log-domain 0, test-peak-straight 0, total 0
 """
+
+
 # base: reference
 # %% lookup
 def lookup_log_weights(predictions, d_obs, noise_std):
