@@ -133,7 +133,10 @@ NOISES: dict[str, Replacements] = {
         (_MATRIX_TEST, "R = test_noise"),
         (_MATRIX_DATA, "R = test_noise"),
         (_MATRIX, "R = noise_cov"),
-        ("noise has a standard deviation of .01 or\nmore", "no eigenvalue of the noise covariance is\nbelow .0001"),
+        (
+            "standard deviations of the noise between .01 and 1",
+            "eigenvalues of the noise covariance between .0001 and 1",
+        ),
         ("noise_std", "noise_cov"),
     ],
 }
@@ -174,7 +177,7 @@ PRIORS: dict[str, Replacements] = {
         (_PRIOR_MATRIX, "P = prior_cov"),
         (_HALF, "prior_cov = 0.25 * torch.eye(2)"),
         (_TEN, "prior_cov = 100.0 * torch.eye(2)"),
-        ("no width is above 10", "no eigenvalue of the prior's covariance is above 100"),
+        ("those of\nthe prior between .1 and 10", "eigenvalues of\nthe prior's covariance between .01 and 100"),
         ("prior_std", "prior_cov"),
     ],
 }
@@ -318,7 +321,7 @@ QUESTIONS: dict[str, Replacements] = {
 _PRECISIONS = [
     (
         "Then the covariance of each posterior component, for",
-        "Then the *precision* (inverse covariance) of each posterior component, for",
+        "Then the precision (inverse covariance) of each component, for",
     ),
     ("def posterior_covariances(J", "def posterior_precisions(J"),
     (
