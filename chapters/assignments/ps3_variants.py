@@ -1,14 +1,14 @@
 """Private variants of assignment 3: another case and lot, other misfits, guidance, effective size, floor and rule.
 
-Each case is a seed of training set, truth and noise. Those listed were kept because the assignment's own cells show on them
-what it asks for: the posterior rests on two to seven training models; the memorized prior's posterior samples are copies;
-the population's are flagged clearly more often than fresh models and clearly less often than those; the other prior's are
-flagged about as often as the population's; DPS's shares are further from the weights than 95 % of exact draws.
+``python chapters/assignments/ps3_variants.py FIRST LAST`` shows what the assignment finds on further cases, and which may be used.
 """
 
 import random
+import sys
+from pathlib import Path
 
-CASES = (5, 6, 10, 15, 26)
+# Seeds of training set, truth and noise that `usable` keeps among 0 to 47, beside the published one.
+CASES = (5, 6, 10, 15, 26, 34, 36, 46)
 
 # What task 1 calls the misfit: name, formula, its symbol; code; mean and standard deviation of the truth's; log-likelihood.
 MISFITS = {
@@ -100,7 +100,7 @@ DOWNHILL = [
         "target = -squares / (2 * noise_std**2)",
         "target = squares / (2 * noise_std**2 * (1 + sigma**2 / (1 + sigma**2)))",
     ),
-    ("`lib.samplers.dps` follows your gradient in steps", "`lib.samplers.dps` goes down such a gradient in steps"),
+    ("`lib.samplers.dps` follows the gradient of task 3 in steps", "`lib.samplers.dps` takes this pull, downhill too, in steps"),
 ]
 
 PRESERVING = [
@@ -130,7 +130,7 @@ PRESERVING = [
     ("sigma, noise_std, d_obs = torch.tensor(0.6)", "alpha_bar, noise_std, d_obs = torch.tensor(0.6)"),
     ("sigma, d_obs = torch.tensor(0.6)", "alpha_bar, d_obs = torch.tensor(0.6)"),
     ("guidance(x.detach(), sigma, denoise", "guidance(x.detach(), alpha_bar, denoise"),
-    ("`lib.samplers.dps` follows your gradient in steps", "`lib.samplers.dps` follows the same pull on $x_0 + \\sigma \\varepsilon$ in steps"),
+    ("`lib.samplers.dps` follows the gradient of task 3 in steps", "`lib.samplers.dps` follows the same pull on $x_0 + \\sigma \\varepsilon$ in steps"),
 ]
 
 EFFECTIVE_SIZE = [
@@ -178,3 +178,58 @@ NOVEL = [
         "its null, and the interval holds zero.",
     ),
 ]
+
+
+def facts(case):
+    """What the published assignment's own cells find on a case, by name."""
+    import jupytext
+
+    text = Path(__file__).with_name("ps3.md").read_text(encoding="utf8")
+    published = "VARIANT, CASE = 0, 28"
+    if published not in text:
+        raise ValueError(f"ps3.md does not hold {published!r}")
+    cells = {
+        cell.metadata.get("nbgrader", {}).get("grade_id"): cell.source
+        for cell in jupytext.reads(text.replace(published, f"VARIANT, CASE = 0, {case}"), fmt="md:myst").cells
+    }
+    space = {}
+    for name in ("set-up", "case", "misfit", "band", "lookup", "effective-size", "runs", "shares", "threshold"):
+        exec(cells[name], space)
+    exec(cells["floor"].replace("distances.mean()", "distances.quantile(0.95)"), space)
+    weights = space["lookup"](space["misfit"](space["training_data"], space["d_obs"], space["noise_std"]), 48).exp()
+    memorized, other = space["LOT"]
+    models = {"copies": space["runs"][memorized], "other": space["runs"][other], "population": space["runs"]["population"]}
+    rates = {name: float((space["ratio"](x) < space["THRESHOLD"]).double().mean()) for name, x in models.items()}
+    rates["fresh"] = float((space["ratio"](space["fresh"]) < space["THRESHOLD"]).double().mean())
+    found = {name: space["misfit"](x, space["d_obs"], space["noise_std"]) for name, x in space["run_data"].items()}
+    return rates | {
+        "size": space["effective_size"](weights.log()),
+        "distance": float((space["shares"](space["runs"][memorized], space["training"]) - weights).abs().sum() / 2),
+        "floor": space["floor"](weights, 32),
+        "misfit": max(float(values.max()) for values in found.values()),
+        "bound": space["band"](48)[1],
+    }
+
+
+def usable(found):
+    """Does a case show what the assignment asks for? From the dict of `facts`.
+
+    The posterior rests on a few training models; the memorized prior's samples are copies, the population's far less often
+    yet clearly more often than fresh models, the other prior's about as often as the population's; everything fits; DPS's
+    shares are further from the weights than 95 % of exact draws.
+    """
+    return (
+        1.9 < found["size"] < 7
+        and found["copies"] > 0.95
+        and found["population"] < 0.72
+        and abs(found["other"] - found["population"]) < 0.17
+        and found["other"] - found["fresh"] > 0.19
+        and found["misfit"] < found["bound"]
+        and found["distance"] > found["floor"]
+    )
+
+
+if __name__ == "__main__":
+    for case in range(int(sys.argv[1]), int(sys.argv[2]) + 1):
+        found = facts(case)
+        print(case, "usable" if usable(found) else "-", {name: round(value, 2) for name, value in found.items()}, flush=True)
