@@ -11,6 +11,7 @@ from torch import Tensor
 
 from lib import checks
 from lib.acquisition import Acquisition
+from lib.band import Band
 
 
 class BornForward:
@@ -41,7 +42,7 @@ class BornForward:
         if not isinstance(acquisition, Acquisition):
             raise TypeError(f"acquisition must be an Acquisition, got {type(acquisition).__name__}")
         background = checks.tensor("background", background, shape=acquisition.shape)
-        self.acquisition = acquisition
+        self.acquisition, self._band = acquisition, Band(acquisition)
         self.background = acquisition.checked_velocity("background", background[None])[0].detach()
 
     @property
@@ -65,20 +66,37 @@ class BornForward:
         return _Linear.apply(perturbation, self._solve)
 
     def _solve(self, perturbation: Tensor) -> Tensor:
-        survey = self.acquisition
-        batch, shots = len(perturbation), survey.num_shots
-        with warnings.catch_warnings():
-            # What we rely on: a perturbation in the outermost cells goes on into the absorbing layer.
-            warnings.filterwarnings("ignore", message="dv is non-zero in the outermost cells")
-            records = deepwave.scalar_born(
-                self.background.to(perturbation).expand(batch * shots, *survey.shape),
-                survey.grid_spacing,
-                survey.dt,
-                dv=perturbation.repeat_interleave(shots, 0),
-                sc_receiver_locations=survey.receiver_locations.to(perturbation.device).repeat(batch, 1, 1),
-                **survey.solver_options(perturbation),
-            ).sc_receiver_amplitudes
-        return records.reshape(batch, shots, *records.shape[1:])
+        _, records = scattered(self.acquisition, self.background.to(perturbation), perturbation)
+        return self._band.limit(records)
+
+
+def scattered(survey: Acquisition, velocity: Tensor, perturbation: Tensor) -> tuple[Tensor, Tensor]:
+    """Records of velocities, and their derivative along perturbations, from one solve of both wave equations.
+
+    Args:
+        survey: The survey.
+        velocity: Wave speeds, [B, nz, nx] or [nz, nx], m/s.
+        perturbation: Their changes, [B, nz, nx], m/s.
+
+    Returns:
+        F(v) and dF/dv p, [B, shot, receiver, time].
+    """
+    batch, shots = len(perturbation), survey.num_shots
+    receivers = survey.receiver_locations.to(perturbation.device).repeat(batch, 1, 1)
+    with warnings.catch_warnings():
+        # What we rely on: a perturbation in the outermost cells goes on into the absorbing layer.
+        warnings.filterwarnings("ignore", message="dv is non-zero in the outermost cells")
+        outputs = deepwave.scalar_born(
+            velocity.expand_as(perturbation).repeat_interleave(shots, 0),
+            survey.grid_spacing,
+            survey.dt,
+            dv=perturbation.repeat_interleave(shots, 0),
+            bg_receiver_locations=receivers,
+            sc_receiver_locations=receivers,
+            **survey.solver_options(perturbation),
+        )
+    found = outputs.bg_receiver_amplitudes, outputs.sc_receiver_amplitudes
+    return tuple(records.reshape(batch, shots, *records.shape[1:]) for records in found)
 
 
 class _Linear(torch.autograd.Function):

@@ -25,18 +25,58 @@ def with_graph(denoise: Denoiser, x: Tensor, sigma: Tensor) -> tuple[Tensor, Ten
     return leaf, denoised
 
 
+class Settled:
+    """Samples that need no wave: what the data said of their denoised models at the level before.
+
+    A memorized prior that has decided gives D(x, sigma) = x_n and J_D = 0, exactly, level after level. The gradient
+    J_D^T J_F^T r is then 0 whatever F says, and the misfit is that of the level before: both are known without F.
+    """
+
+    def __init__(self):
+        self._x0, self._squares = None, None
+
+    def rows(self, leaf: Tensor, denoised: Tensor) -> Tensor:
+        """Which samples are settled, [B], bool: D is what it was, bit for bit, and does not answer to x."""
+        if self._x0 is None or self._x0.shape != denoised.shape:
+            return torch.zeros(len(denoised), dtype=torch.bool, device=denoised.device)
+        same = (denoised.detach() == self._x0).all(1)
+        if bool(same.any()):
+            # J_D^T w with a fixed w of no special direction: exactly 0 in all entries where J_D is.
+            w = torch.randn(denoised.shape[1], generator=torch.Generator().manual_seed(0)).to(denoised)
+            (answer,) = torch.autograd.grad(denoised, leaf, w.expand_as(denoised), retain_graph=True)
+            same &= ~answer.any(1)
+        return same
+
+    def keep(self, denoised: Tensor, squares: Tensor) -> None:
+        """Remember D [B, d] and the squared misfit [B] of this level."""
+        self._x0, self._squares = denoised.detach(), squares
+
+    def squares(self, rows: Tensor) -> Tensor:
+        """The squared misfits of these rows at the level before."""
+        return self._squares[rows]
+
+
 def denoise_and_gradient(
-    denoise: Denoiser, forward: Forward, d_obs: Tensor, x: Tensor, sigma: Tensor
+    denoise: Denoiser, forward: Forward, d_obs: Tensor, x: Tensor, sigma: Tensor, *, settled: Settled | None = None
 ) -> tuple[Tensor, Tensor, Tensor]:
     """D(x, sigma) [B, d], the gradient of -|d_obs - F(D(x, sigma))|^2 / 2 [B, d], and the squared misfit [B].
 
-    The Jacobian of the denoiser is kept: the gradient is J_D^T J_F^T (d_obs - F(D)).
+    The Jacobian of the denoiser is kept: the gradient is J_D^T J_F^T (d_obs - F(D)). With `settled` the samples whose
+    result is known from the level before are left out of F.
     """
     leaf, denoised = with_graph(denoise, x, sigma)
-    data, pullback = vjp(forward, denoised, num_data=len(d_obs))
-    residual = d_obs - data
-    (gradient,) = torch.autograd.grad(denoised, leaf, pullback(residual))
-    return denoised.detach(), gradient, residual.square().sum(1)
+    pull, squares = torch.zeros_like(denoised), denoised.new_zeros(len(denoised))
+    known = settled.rows(leaf, denoised) if settled else torch.zeros_like(squares, dtype=torch.bool)
+    if bool(known.any()):
+        squares[known] = settled.squares(known)
+    if not bool(known.all()):
+        data, pullback = vjp(forward, denoised[~known] if bool(known.any()) else denoised, num_data=len(d_obs))
+        residual = d_obs - data
+        pull[~known], squares[~known] = pullback(residual), residual.square().sum(1)
+    if settled:
+        settled.keep(denoised, squares)
+    (gradient,) = torch.autograd.grad(denoised, leaf, pull)
+    return denoised.detach(), gradient, squares
 
 
 def normalized_step(gradient: Tensor, sigma: Tensor) -> Tensor:
@@ -77,17 +117,18 @@ def gains(
 ) -> tuple[Tensor, Tensor]:
     """|J_F J_D g| / |g| and |J_F J_D g| / |J_D g|, [B, 1]: how the data answer a step along g, and along J_D g.
 
-    One forward-mode solve; 0 where there is no direction.
+    One forward-mode solve of the samples that have a direction; 0 for those that have none.
     """
-    if not bool(gradient.any()):
-        return torch.zeros_like(gradient[:, :1]), torch.zeros_like(gradient[:, :1])
+    moved = gradient.any(1)
+    answer = torch.zeros_like(gradient[:, :1])
+    if not bool(moved.any()):
+        return answer, answer.clone()
     with torch.no_grad():  # weights of a network must not start a graph that grows from level to level
         _, tangent = torch.func.jvp(lambda z: checks.apply_denoiser(denoise, z, sigma), (x,), (gradient,))
-        _, response = jvp(forward, denoised, tangent)
+        _, response = jvp(forward, denoised[moved], tangent[moved])
     # Norms are divided before they are squared: their squares can leave the range of float32.
-    answer, along_x, along_x0 = (
-        torch.linalg.vector_norm(v, dim=1, keepdim=True).detach() for v in (response, gradient, tangent)
-    )
+    answer[moved] = torch.linalg.vector_norm(response, dim=1, keepdim=True).detach()
+    along_x, along_x0 = (torch.linalg.vector_norm(v, dim=1, keepdim=True).detach() for v in (gradient, tangent))
     return torch.where(along_x > 0, answer / along_x, 0.0), torch.where(along_x0 > 0, answer / along_x0, 0.0)
 
 

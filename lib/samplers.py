@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lib.checks import Denoiser, Forward
 from lib.daps import daps
-from lib.guidance import denoise_and_gradient, likelihood_step, normalized_step
+from lib.guidance import Settled, denoise_and_gradient, likelihood_step, normalized_step
 from lib.league import pigdm, tmpd
 from lib.mcmc import Chains, mcmc
 from lib.reverse import Callback, denoised, guided, observed, reverse_process, variance_rule
@@ -70,6 +70,7 @@ def dps(
     guidance: str = "likelihood",
     *,
     guidance_variance: Callable[[float], float] | None = None,
+    skip_settled: bool = True,
     generator: torch.Generator | None = None,
     callback: Callback | None = None,
     denoise_last: bool = True,
@@ -95,6 +96,9 @@ def dps(
         guidance: "likelihood" or "normalized".
         guidance_variance: sigma -> variance added to noise_std^2 in C, for the spread of x_0 that D ignores. None
             (default): none, as Chung et al.
+        skip_settled: Leave a sample out of the forward map at levels where its gradient is known to be exactly 0: a
+            memorized prior has decided for one example, and the denoised model is that of the level before. The
+            samples are the same; False solves for all of them at every level.
         callback: As in `sample`; the dict also holds `misfit`, |d_obs - F(x0)|^2 / (m noise_std^2) [B], and
             `gradient_norm` [B], at all levels but the last.
         denoise_last: As in `sample`.
@@ -109,9 +113,10 @@ def dps(
         raise ValueError(f"guidance must be 'likelihood' or 'normalized', got {guidance!r}")
     sigmas, d_obs, noise_std = observed(sigmas, d_obs, noise_std)
     added = variance_rule("guidance_variance", guidance_variance, lambda sigma: 0.0)
+    settled = Settled() if skip_settled else None
 
     def guide(x: Tensor, sigma: Tensor, interval: Tensor) -> tuple[Tensor, Tensor, dict]:
-        x0, gradient, squares = denoise_and_gradient(denoise, forward, d_obs, x, sigma)
+        x0, gradient, squares = denoise_and_gradient(denoise, forward, d_obs, x, sigma, settled=settled)
         if guidance == "normalized":
             pull = normalized_step(gradient, sigma)
         else:

@@ -7,10 +7,12 @@ from collections.abc import Callable
 import deepwave
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from lib import checks
 from lib.acquisition import Acquisition
-from lib.born import BornForward
+from lib.band import Band
+from lib.born import BornForward, scattered
 from lib.thinned import Thinned
 
 __all__ = ["AcousticForward", "Acquisition", "BornForward", "Thinned", "VelocityForward", "add_noise"]
@@ -33,7 +35,7 @@ class AcousticForward:
     def __init__(self, acquisition: Acquisition):
         if not isinstance(acquisition, Acquisition):
             raise TypeError(f"acquisition must be an Acquisition, got {type(acquisition).__name__}")
-        self.acquisition = acquisition
+        self.acquisition, self._band = acquisition, Band(acquisition)
 
     @property
     def internal_steps(self) -> int:
@@ -54,6 +56,9 @@ class AcousticForward:
         """
         survey = self.acquisition
         velocity = survey.checked_velocity("velocity", velocity)
+        speed, tangent = forward_ad.unpack_dual(velocity)
+        if tangent is not None:  # the data come with their derivative, from one solve
+            return forward_ad.make_dual(*scattered(survey, speed, tangent))
         batch, shots = len(velocity), survey.num_shots
         records = deepwave.scalar(
             velocity.repeat_interleave(shots, 0),
@@ -62,7 +67,7 @@ class AcousticForward:
             receiver_locations=survey.receiver_locations.to(velocity.device).repeat(batch, 1, 1),
             **survey.solver_options(velocity),
         ).receiver_amplitudes
-        return records.reshape(batch, shots, *records.shape[1:])
+        return self._band.limit(records).reshape(batch, shots, *records.shape[1:])
 
 
 class VelocityForward:

@@ -72,7 +72,13 @@ def context(browser):
     context.close()
 
 
-@pytest.fixture(scope="module", params=[f"{scheme}:{page}" for page in PAGES or [""] for scheme in ("http", "file")])
+# First those of SERVED: pytest groups tests by the place of a parameter, so that one visit serves all of its tests.
+SERVED = [f"http:{page}" for page in SOME or [""]]
+VISITS = SERVED + [v for page in PAGES for v in (f"http:{page}", f"file:{page}") if v not in SERVED]
+a_few = pytest.mark.parametrize("visit", SERVED, indirect=True)  # what does not depend on the scheme
+
+
+@pytest.fixture(scope="module", params=VISITS)
 def visit(request, context, bases):
     """One page, opened once for the tests below that take it."""
     scheme, name = request.param.split(":", 1)
@@ -110,21 +116,15 @@ def test_chapter_moves_without_a_kernel(number):
     assert any('type="range"' in text for text in texts)
 
 
-@pytest.fixture(scope="module", params=SOME or [""])
-def served(request, context, bases):
-    """One page over http, for the checks that do not depend on the scheme."""
-    visit = Visit(context, bases["http"], request.param)
-    yield visit
-    visit.page.close()
-
-
+@a_few
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_serious(served, scheme):
-    page = served.page
+def test_axe_finds_nothing_serious(visit, scheme):
+    page = visit.page
+    page.add_style_tag(content="* { transition: none !important }")  # colours would fade
     page.emulate_media(color_scheme=scheme)
     page.wait_for_function("theme => document.documentElement.dataset.theme === theme", arg=scheme)
-    page.wait_for_timeout(300)  # colours fade
-    page.add_script_tag(path=str(axe_script()))
+    if not page.evaluate("() => Boolean(window.axe)"):
+        page.add_script_tag(path=str(axe_script()))
     # A dark page is the light one in other colours, and only rules on colours can judge it otherwise.
     colours = {"runOnly": ["color-contrast", "link-in-text-block"]} if scheme == "dark" else {}
     options = {"resultTypes": ["violations"], **colours}
@@ -139,21 +139,23 @@ def test_axe_finds_nothing_serious(served, scheme):
     assert ours == []
 
 
-def test_a_phone_scrolls_the_page_only_downwards(served):
-    served.page.set_viewport_size(PHONE)
-    served.page.wait_for_timeout(100)
-    assert served.page.evaluate(OVERFLOW) == []
-    served.page.set_viewport_size(VIEWPORT)
+@a_few
+def test_a_phone_scrolls_the_page_only_downwards(visit):
+    visit.page.set_viewport_size(PHONE)
+    visit.page.wait_for_timeout(100)
+    assert visit.page.evaluate(OVERFLOW) == []
+    visit.page.set_viewport_size(VIEWPORT)
 
 
-def test_print_hides_the_frame_and_opens_what_is_folded(served):
-    page = served.page
+@a_few
+def test_print_hides_the_frame_and_opens_what_is_folded(visit):
+    page = visit.page
     page.emulate_media(media="print")
     page.evaluate("() => window.dispatchEvent(new Event('beforeprint'))")
     frame = page.locator(".bd-sidebar-primary, .bd-sidebar-secondary, .bd-header-article, input[type=range]")
     assert frame.filter(visible=True).count() == 0
     assert page.locator("details:not([open])").count() == 0
-    if served.name in DOCUMENTS:
+    if visit.name in DOCUMENTS:
         assert page.locator("h1").filter(visible=True).count() == 1
     folded = page.locator(".bd-article .toggle-hidden *:not(button, button *)")
     assert folded.evaluate_all("all => all.filter(n => n.matches('p, pre') && !n.checkVisibility()).length") == 0

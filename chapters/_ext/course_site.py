@@ -36,13 +36,19 @@ def choose_cache(root=ROOT):
     return cache
 
 
+def watch_kernels(cache):
+    """Let each kernel write what it used, see kernel_probe.py; returns the folder."""
+    os.environ["COURSE_PROBE"] = str(cache / "probe")
+    os.environ["PYTHONSTARTUP"] = str(Path(__file__).with_name("kernel_probe.py"))  # IPython runs it in each kernel
+    return os.environ["COURSE_PROBE"]
+
+
 def configure(app, config):
     """Set what depends on the state of the working tree."""
     cache = choose_cache()
     config.nb_execution_cache_path = str(cache)
     config.course_inputs = cache.name  # a changed value makes Sphinx read every page again
-    config.course_probe = os.environ["COURSE_PROBE"] = str(cache / "probe")  # for kernel_probe.py
-    os.environ["PYTHONSTARTUP"] = str(Path(__file__).with_name("kernel_probe.py"))  # IPython runs it in each kernel
+    config.course_probe = watch_kernels(cache)
     config.course_scale = os.environ.get("COURSE_SCALE", "quick")
     if (ROOT / "_vendor" / "vendor").is_dir():
         config.mathjax_path = "../vendor/mathjax/tex-mml-chtml.js"
