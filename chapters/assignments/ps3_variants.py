@@ -14,21 +14,27 @@ CASES = (5, 6, 10, 15, 26, 34, 36, 46)
 # What task 1 calls the misfit: its definition; code; mean and standard deviation of the truth's; the log-likelihood.
 MISFITS = {
     "sum": (
-        "the misfit is the\n*sum* of squared residuals in units of the noise,\n\n"
+        "the misfit is the\n"
+        "*sum* of squared residuals in units of the noise,\n"
+        "\n"
         r"$$S(x) = \frac{1}{\gamma^2} \, |y - F(x)|^2 .$$",
         ".square().sum(1)",
         "mean, std = m, math.sqrt(2 * m)",
         "-misfits / 2",
     ),
     "nats": (
-        "the misfit *in nats* is the\nnegative log-likelihood less its constant,\n\n"
+        "the misfit *in nats* is the\n"
+        "negative log-likelihood less its constant,\n"
+        "\n"
         r"$$E(x) = \frac{1}{2\,\gamma^2} \, |y - F(x)|^2 .$$",
         ".square().sum(1) / 2",
         "mean, std = m / 2, math.sqrt(m / 2)",
         "-misfits",
     ),
     "rms": (
-        "the *root-mean-square*\nmisfit, in units of the noise, is\n\n"
+        "the *root-mean-square*\n"
+        "misfit, in units of the noise, is\n"
+        "\n"
         r"$$R(x) = \sqrt{\frac{1}{m\,\gamma^2} \, |y - F(x)|^2} .$$",
         ".square().mean(1).sqrt()",
         "mean, std = 1, 1 / math.sqrt(2 * m)",
@@ -87,8 +93,8 @@ _GIVEN = "`lib.samplers.dps` follows the gradient of task 3 in steps"
 DOWNHILL = [
     (
         "Write the gradient, with\nrespect to the state $x$, of",
-        "The colleague's code\nminimizes, and widens the noise by a share for what $D$ leaves out. "
-        "Write the gradient, with respect\n"
+        "The colleague's code\n"
+        "minimizes, and widens the noise by a share for what $D$ leaves out. Write the gradient, with respect\n"
         "to the state $x$, of",
     ),
     (
@@ -104,14 +110,13 @@ DOWNHILL = [
 
 PRESERVING = [
     (
-        "behind the state $x$ by the denoised one, $D(x, \\sigma)$. Write the gradient, with\nrespect "
-        "to the state $x$, of",
-        "behind the state by the denoised one, $D(x, \\sigma)$. The colleague's code\nis variance "
-        "preserving: its state is "
-        "$x_t = \\sqrt{\\bar\\alpha}\\,(x_0 + \\sigma \\varepsilon)$ with $\\bar\\alpha = 1 / (1 + \\sigma^2)$, while\n"
-        "`denoise` wants $x_0 + \\sigma \\varepsilon$ and $\\sigma$, as always here. Write the "
-        "gradient, with respect to the "
-        "state $x_t$, of",
+        "behind the state $x$ by the denoised one, $D(x, \\sigma)$. Write the gradient, with\n"
+        "respect to the state $x$, of",
+        "behind the state by the denoised one, $D(x, \\sigma)$. The colleague's code\n"
+        "is variance preserving: its state is $x_t = \\sqrt{\\bar\\alpha}\\,(x_0 + \\sigma \\varepsilon)$ with "
+        "$\\bar\\alpha = 1 / (1 + \\sigma^2)$, while\n"
+        "`denoise` wants $x_0 + \\sigma \\varepsilon$ and $\\sigma$, as always here. Write the gradient, with "
+        "respect to the state $x_t$, of",
     ),
     (
         r"$$\log \mathcal N\!\left(y;\ F(D(x, \sigma)),\ \gamma^2 I\right),$$",
@@ -138,9 +143,10 @@ PRESERVING = [
 EFFECTIVE_SIZE = [
     (
         "Write the *effective sample size* $1 / \\sum_n w_n^2$.",
-        "Write the *effective size* by entropy,\n$\\exp\\left(-\\sum_n w_n \\log w_n\\right)$. It, too, "
-        "is $N$ for equal weights and "
-        "one for a single model; that of chapter 03\nis another one.",
+        "Write the *effective size* by entropy,\n"
+        "$\\exp\\left(-\\sum_n w_n \\log w_n\\right)$. It, too, is $N$ for equal weights and one for a single "
+        "model; that of chapter 03\n"
+        "is another one.",
     ),
     ("1 / float(log_weights.exp().square().sum())", "math.exp(-float((log_weights.exp() * log_weights).sum()))"),
 ]
@@ -148,9 +154,9 @@ EFFECTIVE_SIZE = [
 FLOOR = [
     (
         "How far off would the shares of `number`\n*exact* draws be on average? Write the *mean* total variation,",
-        "How far off may the shares of `number`\n*exact* draws be, in nineteen of twenty cases? Write "
-        "the *95 % quantile* of "
-        "the total\nvariation,",
+        "How far off may the shares of `number`\n"
+        "*exact* draws be, in nineteen of twenty cases? Write the *95 % quantile* of the total\n"
+        "variation,",
     ),
     ("draws from them: the mean, a float.", "draws from them: the 95 % quantile, a float."),
     ("float(distances.mean())", "float(distances.quantile(0.95))"),
@@ -159,12 +165,10 @@ FLOOR = [
 
 NOVEL = [
     (
-        "a model counts as a **copy** if its `ratio` (see the set-up) is below the\nthreshold of $0.3$. "
-        "Write the rate of "
-        "copies among some samples",
-        "a model counts as **new** if its `ratio` (see the set-up) is not below the\nthreshold of "
-        "$0.3$. Write the rate of "
-        "*new* models among some samples",
+        "a model counts as a **copy** if its `ratio` (see the set-up) is below the\n"
+        "threshold of $0.3$. Write the rate of copies among some samples",
+        "a model counts as **new** if its `ratio` (see the set-up) is not below the\n"
+        "threshold of $0.3$. Write the rate of *new* models among some samples",
     ),
     (
         'rule is the second one, "nearest-ratio", on',
