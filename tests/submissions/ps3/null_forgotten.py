@@ -1,6 +1,7 @@
 """Reports a rate with an interval of its own and no null: both priors come out as memorized.
 
-points: test-rate 0, test-interval 0, test-null-prior 1, test-null-posterior 1, test-memorized 1, test-numbers 0, total 13
+points: test-rate 0, test-interval 0, test-null-prior 1, test-null-posterior 1,
+    test-memorized 1, test-numbers 0, total 13
 """
 # base: reference
 # %% evidence

@@ -8,6 +8,4 @@ def null_for(question):
     return {"prior": drawn, "posterior": runs}[question]["A"]
 
 # %% numbers
-numbers = {
-    name: evidence(runs[name], runs["population"], THRESHOLD) for name in ("A", "B")
-}
+numbers = {name: evidence(runs[name], runs["population"], THRESHOLD) for name in ("A", "B")}

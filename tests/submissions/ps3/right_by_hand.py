@@ -44,14 +44,18 @@ def shares(samples, examples):
 def floor(weights, number):
     # E|K/n - w| of a binomial K, summed outcome by outcome; no simulation.
     from scipy.stats import binom
-    return sum(sum(binom.pmf(k, number, w) * abs(k / number - w) for k in range(number + 1)) for w in weights.tolist()) / 2
+    total = 0.0
+    for w in weights.tolist():
+        total += sum(binom.pmf(k, number, w) * abs(k / number - w) for k in range(number + 1))
+    return total / 2
 
 # %% evidence
 def evidence(samples, null, threshold):
     import numpy as np
     random_numbers = np.random.default_rng(1)
     mine, others = [(ratio(x) < threshold).numpy().astype(float) for x in (samples, null)]
-    resampled = [random_numbers.choice(mine, len(mine)).mean() - random_numbers.choice(others, len(others)).mean() for _ in range(3000)]
+    again = lambda values: random_numbers.choice(values, len(values)).mean()
+    resampled = [again(mine) - again(others) for _ in range(3000)]
     return {"rate": mine.mean(), "null_rate": others.mean(), "interval": tuple(np.quantile(resampled, [0.025, 0.975]))}
 
 # %% null-for
