@@ -13,6 +13,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "chapters" / "_ext"))
 import build_site
 import execute_chapters
+from execution_status import fingerprint
+from jupyter_cache import get_cache
 from solutions import divide, without_solutions
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -83,6 +85,33 @@ def test_cells_that_run_ahead_of_sphinx_are_those_that_it_shows(name, monkeypatc
     assert cells["yes"][:few] == cells["no"]  # so what runs before the exercises runs alike in both
     shown = words("\n".join(cells["no"]))
     assert not [text for block in REMOVED[name] for text in needles(block) if text in shown]
+
+
+def test_a_chapter_without_solutions_is_cut_from_the_executed_whole_one(tmp_path, monkeypatch):
+    head = "---\njupytext:\n  text_representation:\n    format_name: myst\nkernelspec:\n  name: python3\n---\n"
+    solved = "```{solution-start} x\n```\n\n```{code-cell} ipython3\nprint(8)\n```\n\n```{solution-end}\n```\n"
+    path = tmp_path / "one.md"
+    path.write_text(f"{head}\n# A\n\n```{{code-cell}} ipython3\na = 4\nprint(a)\n```\n\n{solved}", encoding="utf8")
+    cache = get_cache(str(tmp_path / "cache"))
+    monkeypatch.setenv("COURSE_PROBE", str(tmp_path))
+    monkeypatch.delenv("PYTHONSTARTUP", raising=False)
+    assert not execute_chapters.cut(cache, path)  # nothing to cut it from
+    monkeypatch.setenv("COURSE_SOLUTIONS", "yes")
+    assert execute_chapters.fill(cache, [path], jobs=1, timeout=60) == ([path], [])
+    whole = fingerprint(execute_chapters.read(path))
+    (tmp_path / f"{whole}.json").write_text("{}")
+    monkeypatch.setenv("COURSE_SOLUTIONS", "no")
+    assert execute_chapters.fill(cache, [path], jobs=1, timeout=60) == ([], [])
+    _, notebook = cache.merge_match_into_notebook(execute_chapters.read(path))
+    (cell,) = execute_chapters.code(notebook)
+    assert (cell.source, cell.outputs[0].text) == ("a = 4\nprint(a)", "4\n")
+    assert notebook.metadata.language_info.name == "python"
+    assert fingerprint(notebook) != whole
+    assert (tmp_path / f"{fingerprint(notebook)}.json").read_text() == "{}"
+    path.write_text(f"{head}\n# A\n\n{solved}\n```{{code-cell}} ipython3\nprint(5)\n```\n", encoding="utf8")
+    monkeypatch.setenv("COURSE_SOLUTIONS", "yes")
+    assert execute_chapters.fill(cache, [path], jobs=1, timeout=60) == ([path], [])
+    assert not execute_chapters.cut(cache, path)  # a cell after a solution: it may need what the solution did
 
 
 @pytest.mark.slow

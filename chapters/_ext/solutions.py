@@ -51,10 +51,10 @@ def wanted():
     return os.environ.get("COURSE_SOLUTIONS", "yes") != "no"
 
 
-def read_source(path):
-    """A source as this build shows and executes it."""
+def read_source(path, solutions=None):
+    """A source with its solutions or without; by default as this build shows it."""
     text = path.read_text(encoding="utf8")
-    return text if wanted() else without_solutions(text)
+    return text if (wanted() if solutions is None else solutions) else without_solutions(text)
 
 
 def configure(app, config):
