@@ -34,8 +34,9 @@ def same(found, expected):
 
 @pytest.fixture(scope="module")
 def cluster():
-    """Two Dask workers of this machine."""
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as made, Client(made):
+    """Two Dask workers of this machine, whose torch would take two threads if nobody told it otherwise."""
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as made, Client(made) as client:
+        client.run(torch.set_num_threads, 2)
         yield made
 
 
