@@ -22,18 +22,18 @@ from lib.scale import DATA, scale
 # Longest first, so that two workers end together. Truths 0 and 4 are those below 5 whose lookup spreads over 3 to 5 of
 # the 50 examples and that come first.
 TASKS = {
-    "points_0": (samplers.points, 0),
-    "points_4": (samplers.points, 4),
-    "wide_0": (samplers.wide, 0),
     "bandwidth": (bandwidth.sweep, 0),
+    "full_points_0": (samplers.full_data_points, 0),
+    "wide_0": (samplers.wide, 0),
     "population": (samplers.full_data_population, 0),
     "calibration_learned": (calibration.learned, 0),
     "calibration_population": (calibration.population, 0),
-    "full_points_0": (samplers.full_data_points, 0),
+    "points_0": (samplers.points, 0),
+    "points_4": (samplers.points, 4),
     "copies": (bandwidth.copies, 0),
     "noise": (calibration.wrong_noise, 0),
-    "calibration_lookup": (calibration.lookup, 0),
     "born_0": (samplers.born, 0),
+    "calibration_lookup": (calibration.lookup, 0),
 }
 
 
