@@ -1,10 +1,12 @@
 """What nobody but the instructor may see of an assignment, told from its source alone."""
 
+import html
 import re
 
 from classroom_setup import release, variants
 
 REGION = re.compile(r"### BEGIN (SOLUTION|HIDDEN TESTS)(.*?)### END \1", re.DOTALL)
+TEXTS = {".html", ".ipynb", ".js", ".json", ".md", ".txt"}
 SHORT = 12  # characters without blanks; a shorter line, such as `return x`, tells nothing
 
 
@@ -31,3 +33,18 @@ def leaks(text, name, seed=0, folder=variants.ASSIGNMENTS):
     """The secrets of an assignment that stand in a text."""
     bare = re.sub(r"\s", "", text)
     return sorted(secret for secret in secrets(name, seed, folder) if secret in bare)
+
+
+def bare_page(path):
+    """Text of a file of the site, without blanks and mark-up."""
+    text = path.read_text(encoding="utf8", errors="replace")
+    if path.suffix == ".html":
+        return re.sub(r"\s", "", html.unescape(re.sub(r"<[^>]*>", "", text)))
+    return re.sub(r"\s", "", text.replace('\\"', '"').replace("\\n", "\n"))
+
+
+def pages_that_tell(site, folder=variants.ASSIGNMENTS):
+    """Files of a site with more than three secret lines of one assignment; a chapter may share a common line or two."""
+    secret = {name: secrets(name, 0, folder) for name in variants.names(folder)}
+    pages = ((path, bare_page(path)) for path in sorted(site.rglob("*")) if path.suffix in TEXTS)
+    return [path for path, text in pages for lines in secret.values() if sum(line in text for line in lines) > 3]

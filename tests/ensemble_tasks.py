@@ -18,7 +18,8 @@ def light(key, generator, log=None, deadly=None, after=None, once=None, failing=
         with open(log, "a") as file:
             file.write(f"{key}\n")
     if key == deadly and not (once and os.path.exists(once)):
-        while after and len(glob.glob(f"{after[0]}/*.npz")) < after[1]:
+        patience = time.monotonic() + 60
+        while after and len(glob.glob(f"{after[0]}/*.npz")) < after[1] and time.monotonic() < patience:
             time.sleep(0.01)
         if once:
             open(once, "x").close()

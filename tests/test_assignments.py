@@ -4,7 +4,18 @@ from functools import cache
 
 import assignment_secrets
 import pytest
-from classroom_setup import DEMO, SUBMISSIONS, by_student, grade, gradebook, hand_in, release, submissions, variants
+from classroom_setup import (
+    DEMO,
+    SUBMISSIONS,
+    by_student,
+    grade,
+    gradebook,
+    hand_in,
+    nbformat,
+    release,
+    submissions,
+    variants,
+)
 
 NAMES = variants.names()
 SEEDS = (1, 2)
@@ -49,6 +60,16 @@ def test_the_release_holds_no_solution_no_hidden_test_and_nothing_that_tells_of_
         assert set(cell.metadata) <= {"nbgrader", "deletable", "editable"}
         assert (cell.get("outputs"), cell.get("execution_count")) in [([], None), (None, None)]
     assert set(notebook.metadata) == {"kernelspec", "language_info"}
+
+
+@pytest.mark.parametrize(("suffix", "tells"), [(".ipynb", True), (".md", True), (".release.ipynb", False)])
+def test_a_page_of_the_site_with_solutions_is_found(suffix, tells, tmp_path):
+    solved, blank = release.source_notebook("demo", 0, DEMO), release.student_notebook("demo", 0, DEMO)
+    notebook = blank if "release" in suffix else solved
+    page = tmp_path / f"page{suffix}"
+    text = "\n".join(cell.source for cell in notebook.cells) if suffix == ".md" else nbformat.writes(notebook)
+    page.write_text(text, encoding="utf8")
+    assert assignment_secrets.pages_that_tell(tmp_path, DEMO) == ([page] if tells else [])
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -6,7 +6,7 @@ import sys
 import nbformat
 import pytest
 from deck_files import BUILT, DECKS, LEAKS
-from site_browser import FLAGS, IMAGES
+from site_browser import FLAGS, IMAGES, slider_faults
 from site_files import ROOT, find_browser
 
 sys.path.insert(0, str(ROOT / "chapters" / "_ext"))
@@ -38,7 +38,7 @@ LOOK = """() => {
     const end = body ? Math.min(box(body).bottom, room.bottom) : room.bottom;
     if (at.left < room.left - 1 || at.right > room.right + 1 || at.top < room.top - 1 || at.bottom > end + 2)
       faults.push(`${node.tagName} "${node.textContent.slice(0, 30)}" leaves the slide`);
-    if (node.scrollWidth > node.clientWidth + 2 && node.matches('pre')) faults.push('PRE is cut off');
+    if (node.matches('pre') && node.scrollWidth > node.clientWidth + 2) faults.push(`${node.tagName} is cut off`);
   }
   const [main, side] = ['.main', '.side'].map(name => slide.querySelector(name));
   if (side) {
@@ -52,6 +52,10 @@ LOOK = """() => {
     const text = walker.currentNode, parent = text.parentElement;
     if (!text.data.trim() || parent.closest('script, style, mjx-container') || !parent.checkVisibility()) continue;
     sizes.push(parseFloat(getComputedStyle(parent).fontSize));
+    const range = document.createRange();
+    range.selectNodeContents(text);
+    const edge = box(parent.closest('.body') || slide).right + 1;
+    if ([...range.getClientRects()].some(at => at.right > edge)) faults.push(`"${text.data.slice(0, 30)}" is cut off`);
     if (!parent.closest('pre, code')) words += text.data + '\\n';
   }
   for (const node of slide.querySelectorAll('.equation mjx-container'))
@@ -118,6 +122,16 @@ def test_slides_have_notes_with_drawn_formulas(deck):
 
 def test_pictures_of_slides_are_described(deck):
     assert deck[0].evaluate(IMAGES) == []
+
+
+def test_sliders_move_their_picture_and_not_the_deck(deck):
+    page, looks, _, _ = deck
+    for k in range(len(looks)):
+        page.evaluate("k => deck.slide(k)", k)
+        if page.locator("section.present input[type=range]").count():
+            faults = [fault for fault in slider_faults(page) if "not usable" not in fault]  # those of other slides
+            assert faults == []
+            assert page.evaluate("deck.getIndices().h") == k
 
 
 def test_speaker_window_shows_the_notes(deck):

@@ -292,3 +292,9 @@ def test_public_address_shows_nowhere_unless_it_is_set():
         assert ("colab.research.google.com" in texts[page]) == PUBLISHED
         notebook = nbformat.read((SITE / page).with_suffix(".ipynb"), 4)
         assert ("git" in notebook.cells[0].source) == PUBLISHED
+
+
+def test_the_site_holds_no_solution_and_no_hidden_test_of_an_assignment():
+    from assignment_secrets import pages_that_tell  # needs nbgrader, which the other tests of the site do not
+
+    assert pages_that_tell(SITE) == []

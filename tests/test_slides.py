@@ -14,7 +14,7 @@ sys.path.insert(0, str(ROOT / "chapters" / "_ext"))
 from deck_files import LEAKS
 from slides.blocks import notebook_blocks
 from slides.compose import compose
-from slides.render import deck_html, in_lines, plain_text
+from slides.render import deck_html, in_lines, inline_html, plain_text
 from slides.sentences import first, last, sentences
 
 OPENING = """# Fit a thing
@@ -246,6 +246,10 @@ def test_a_long_formula_is_broken_between_its_parts():
     broken = in_lines(r" \qquad ".join(parts) + r" \tag{1.2}")
     assert broken == rf"\begin{{gathered}}{parts[0]} \\[8pt] {parts[1]}\end{{gathered}} \tag{{1.2}}"
     assert in_lines(r"a \qquad b \tag{1.2}") == r"a \qquad b \tag{1.2}"
+
+
+def test_a_mark_stays_on_the_line_of_its_formula():
+    assert inline_html("$a$, b") == r'<span class="nowrap"><span class="math">\(a\)</span>,</span> b'
 
 
 def test_a_page_holds_formulas_for_mathjax_and_no_markup():

@@ -29,14 +29,19 @@ PARSER = (
 )
 
 
+def keep_punctuation(text):
+    """Keep the mark after a formula on the line of the formula."""
+    return re.sub(r'(<span class="math">[^<]*</span>[.,;:?!)\]]+)', r'<span class="nowrap">\1</span>', text)
+
+
 def block_html(text):
     """HTML of Markdown paragraphs."""
-    return PARSER.render(text)
+    return keep_punctuation(PARSER.render(text))
 
 
 def inline_html(text):
     """HTML of Markdown within a line."""
-    return PARSER.renderInline(text)
+    return keep_punctuation(PARSER.renderInline(text))
 
 
 def figure_html(figure):
