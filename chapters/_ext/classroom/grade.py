@@ -6,6 +6,7 @@ autograded/ into FOLDER, nothing elsewhere.
 """
 
 import argparse
+import contextlib
 import os
 import re
 import shutil
@@ -117,8 +118,9 @@ def grade(submitted, out, *, seed=0, manual=None, folder=ASSIGNMENTS, at_once=2,
                 ready.append(job)
             else:
                 keep(job)
-        for job in jobs.run(ready, at_once, settings["total_seconds"]):
-            keep(job)
+        with contextlib.closing(jobs.run(ready, at_once, settings["total_seconds"])) as finished:
+            for job in finished:
+                keep(job)
         results.sort(key=lambda result: (result["student"], result["assignment"]))
         versions = report.differences(LOCK)
         report.write(made, results, by_hand, report.summary(results, isolation.SAYS[level], versions))

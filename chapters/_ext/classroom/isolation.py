@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-UNSHARE = ["unshare", "--user", "--map-root-user", "--net"]
+# A kernel ends with the process that started it, however that ends.
+UNSHARE = ["setpriv", "--pdeathsig", "KILL", "unshare", "--user", "--map-root-user", "--net"]
 LEVELS = ("full", "network", "none")
 SAYS = {
     "full": "submissions ran without a network, saw neither solutions nor other submissions, and could write to a "
