@@ -8,7 +8,7 @@ import random
 import sys
 from pathlib import Path
 
-# Seeds of training set, truth and noise that `usable` keeps among 0 to 47, beside the published one.
+# Seeds of training set, truth and noise, beside the published one, that `usable` accepts.
 CASES = (5, 6, 10, 15, 26, 34, 36, 46)
 
 # What task 1 calls the misfit: its definition; code; mean and standard deviation of the truth's; the log-likelihood.

@@ -1,10 +1,11 @@
 """Formulas half remembered: each slip costs its own point and nothing else.
 
 The squares are divided by the noise's standard deviation; the square of a normal number is taken to have variance 1;
-the log-likelihood is per datum; the guidance leaves out the noise; the total variation lacks its half.
+the log-likelihood is per datum; the guidance leaves out the noise; shares are counts over the number of models;
+the total variation lacks its half.
 
 points: test-misfit 0, test-band 0, test-lookup-weights 0, test-lookup-stable 1, test-effective-size 1,
-    test-guidance-sign 1, test-guidance-direction 1, test-guidance-length 0, test-shares 1, test-floor 0, total 11
+    test-guidance-sign 1, test-guidance-direction 1, test-guidance-length 0, test-shares 0, test-floor 0, total 10
 """
 # base: reference
 # %% misfit
@@ -24,6 +25,11 @@ def guidance(x, sigma, denoise, forward, d_obs, noise_std):
     x = x.detach().clone().requires_grad_()
     (-(d_obs - forward(denoise(x, sigma))).pow(2).sum() / 2).backward()
     return x.grad
+
+# %% shares
+def shares(samples, examples):
+    nearest = torch.cdist(samples, examples).argmin(1)
+    return torch.bincount(nearest, minlength=len(examples)) / len(examples)
 
 # %% floor
 def floor(weights, number):
