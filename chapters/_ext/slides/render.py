@@ -16,10 +16,9 @@ LINE = 60  # letters of a formula beyond which it is broken where it has parts
 
 
 def formula(text, options):
-    """A formula for MathJax; the script of the deck finds it by its class."""
-    display = options["display_mode"]
-    tag, sides = ("div", r"\[{}\]") if display else ("span", r"\({}\)")
-    return f'<{tag} class="math">{sides.format(html.escape(text.strip(), quote=False))}</{tag}>'
+    """A formula for MathJax; the parser puts it into an element of the class math."""
+    sides = r"\[{}\]" if options["display_mode"] else r"\({}\)"
+    return sides.format(html.escape(text.strip(), quote=False))
 
 
 PARSER = (
@@ -31,7 +30,7 @@ PARSER = (
 
 def keep_punctuation(text):
     """Keep the mark after a formula on the line of the formula."""
-    return re.sub(r'(<span class="math">[^<]*</span>[.,;:?!)\]]+)', r'<span class="nowrap">\1</span>', text)
+    return re.sub(r'(<span class="math inline">[^<]*</span>[.,;:?!)\]]+)', r'<span class="nowrap">\1</span>', text)
 
 
 def block_html(text):
@@ -75,7 +74,7 @@ def part_html(kind, content, number):
     if kind == "list":
         return "<ul>" + "".join(f"<li>{inline_html(' '.join(item.split()))}</li>" for item in content) + "</ul>"
     if kind == "math":
-        return f'<div class="equation">{formula(in_lines(content), {"display_mode": True})}</div>'
+        return f'<div class="equation math">{formula(in_lines(content), {"display_mode": True})}</div>'
     if kind == "figure":
         return f'<div class="picture">{figure_html(content)}</div>'
     if kind == "caption":
