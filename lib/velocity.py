@@ -90,7 +90,7 @@ class CosineField:
     def field(self, coefficients: Tensor) -> Tensor:
         """The Gaussian field alone, [B, d] -> [B, nz, nx], m/s."""
         coefficients = checks.tensor("coefficients", coefficients, shape=(None, self.num_modes))
-        return torch.einsum("bk,kzx->bzx", coefficients, self.basis.to(coefficients))
+        return (coefficients @ self.basis.to(coefficients).flatten(1)).reshape(-1, *self.shape)
 
     def __call__(self, coefficients: Tensor) -> Tensor:
         """Velocity models of coefficients [B, d]: [B, nz, nx], m/s, inside the bounds."""
@@ -101,7 +101,9 @@ class CosineField:
         middle, half = sum(self.bounds) / 2, (self.bounds[1] - self.bounds[0]) / 2
         # In float32 the sum may round to a number beyond the bounds, which the wave equation would refuse.
         low, high = _inside(self.bounds, velocity.dtype)
-        return (middle + half * torch.tanh((velocity - middle) / half)).clamp(low, high)
+        # A sum with a factor is one operation: each with a constant costs forward mode a quarter of a millisecond.
+        centre, shift = velocity.new_tensor(middle), velocity.new_tensor(-middle / half)
+        return torch.add(centre, torch.tanh(torch.add(shift, velocity, alpha=1 / half)), alpha=half).clamp(low, high)
 
     def sample(
         self,
