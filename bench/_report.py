@@ -5,6 +5,7 @@ import os
 import platform
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import torch
@@ -39,6 +40,31 @@ def peak_memory_gb():
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (1e9 if sys.platform == "darwin" else 1e6 / 1.024)
+
+
+class OwnMemory:
+    """Peak of what this process alone takes since now: pages of a mapped file do not count, they can be dropped."""
+
+    def __init__(self):
+        self._start = self._peak = self._now()
+        self._done = threading.Event()
+        self._watcher = threading.Thread(target=self._watch, daemon=True)
+        self._watcher.start()
+
+    @staticmethod
+    def _now():
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon"))
+
+    def _watch(self):
+        while not self._done.wait(0.01):
+            self._peak = max(self._peak, self._now())
+
+    def peak_gb(self):
+        """Stop watching: the largest growth seen, GB."""
+        self._done.set()
+        self._watcher.join()
+        return (max(self._peak, self._now()) - self._start) * 1024 / 1e9
 
 
 def table(title, rows):

@@ -16,6 +16,7 @@ from lib.gaussian import GaussianMixture
 __all__ = ["GaussianMixture", "MemorizedPrior", "WeightedExamples"]
 
 _BLOCK = 2**20  # entries of one block of the [B, N] distance table
+_SHIFTED = 2**20  # numbers of examples that are shifted at a time, in a copy that stays in the processor's cache
 _DIRECT = 2**20  # up to so many entries x - x_n are formed one by one: exact, and as fast as the product
 
 
@@ -41,20 +42,25 @@ class WeightedExamples:
                 self.examples, log_weights = examples[keep], log_weights[keep]
         self.log_weights = log_weights
         # The product form below rounds at the size of the vectors it is given: examples whose common mean outweighs
-        # their spread (velocities in m/s) are shifted by it, at the price of one copy; centred ones stay as they are.
-        self._centre, self._shifted = self.examples.mean(0), self.examples
+        # their spread (velocities in m/s) are shifted by it, block by block; centred ones stay as they are.
+        self._centre = self.examples.mean(0)
         self._squares = torch.linalg.vector_norm(self.examples, dim=1).square()
-        if bool(2 * self._centre.square().sum() > self._squares.mean()):
-            self._shifted = self.examples - self._centre
-            self._squares = torch.linalg.vector_norm(self._shifted, dim=1).square()
+        self._off_centre = bool(2 * self._centre.square().sum() > self._squares.mean())
+        if self._off_centre:
+            self._squares = torch.cat([part.square().sum(1) for part, _ in self._shifted(slice(None))])
         else:
             self._centre = torch.zeros_like(self._centre)
 
     def blocks(self, batch: int):
-        """Yield slices that cut the examples into blocks for a batch of so many points."""
+        """Slices that cut the examples into blocks for a batch of so many points."""
         step = max(1, _BLOCK // max(1, batch))
-        for start in range(0, len(self.examples), step):
-            yield slice(start, start + step)
+        return (slice(start, start + step) for start in range(0, len(self.examples), step))
+
+    def _shifted(self, block: slice):
+        """Yield a block less the centre, in parts, with their squares."""
+        step = max(1, _SHIFTED // self.examples.shape[1]) if self._off_centre else len(self.examples)
+        for part, squares in zip(self.examples[block].split(step), self._squares[block].split(step), strict=True):
+            yield (part - self._centre if self._off_centre else part), squares
 
     def _direct(self, x: Tensor) -> bool:
         return len(x) * self.examples.numel() <= _DIRECT
@@ -66,7 +72,8 @@ class WeightedExamples:
         """
         if self._direct(x):
             return (x[:, None] - self.examples[block]).square().sum(-1)
-        return torch.addmm(self._squares[block], x - self._centre, self._shifted[block].T, alpha=-2.0)
+        x = x - self._centre
+        return torch.cat([torch.addmm(squares, x, part.T, alpha=-2.0) for part, squares in self._shifted(block)], 1)
 
     def moments(self, x: Tensor, variance: Tensor, *, with_mean: bool = True) -> tuple[Tensor, Tensor | None]:
         """Log-sum and mean of the examples under r_n ~ w_n exp(-|x - x_n|^2 / (2 variance)).
@@ -98,10 +105,8 @@ class WeightedExamples:
         if not self._direct(x):
             closest = closest + (x - self._centre).square().sum(-1, keepdim=True)
         total = torch.logsumexp(offsets, 1) - (closest / (2 * variance))[:, 0]
-        if not with_mean:
-            return total, None
-        if len(means) == 1:
-            return total, means[0]
+        if len(means) < 2:
+            return total, means[0] if with_mean else None
         return total, torch.einsum("bk,kbd->bd", torch.softmax(offsets, 1), torch.stack(means))
 
     def responsibilities(self, x: Tensor, variance: Tensor) -> Tensor:
@@ -192,4 +197,3 @@ class MemorizedPrior:
         pick = torch.randint(len(self.examples), (n,), generator=generator, device=self.examples.device)
         noise = torch.empty_like(self.examples[pick]).normal_(generator=generator)
         return self.examples[pick] + self.bandwidth * noise
-

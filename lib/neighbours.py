@@ -9,6 +9,8 @@ from lib import checks
 
 _TABLE = 2**23  # entries of one block of the distance table
 _BLOCK = 2**24  # numbers in a block of examples, which is centred in a copy of its own
+_CACHED = 2**20  # numbers of a block that stays in the processor's cache
+_AMID = 1000  # examples whose mean is a point amid them all
 
 
 def nearest_distances(samples: Tensor, examples: Tensor, k: int, *, block: int = 2048) -> tuple[Tensor, Tensor]:
@@ -34,7 +36,7 @@ def nearest_distances(samples: Tensor, examples: Tensor, k: int, *, block: int =
     near = _candidates(samples, examples, min(k + 4, len(examples)), block)
     # Results have their room beforehand: small ones kept between large blocks would scatter the memory, and double it.
     distances, indices = samples.new_empty(len(samples), k), near.new_empty(len(samples), k)
-    rows = max(1, _TABLE // (near.shape[1] * examples.shape[1]))
+    rows = max(1, _CACHED // (near.shape[1] * examples.shape[1]))
     for start in range(0, len(samples), rows):
         here, numbers = slice(start, start + rows), near[start : start + rows]
         exact = torch.linalg.vector_norm(samples[here, None] - examples[numbers], dim=-1)
@@ -44,22 +46,28 @@ def nearest_distances(samples: Tensor, examples: Tensor, k: int, *, block: int =
     return distances, indices
 
 
+@torch.no_grad()
 def _candidates(samples: Tensor, examples: Tensor, k: int, block: int) -> Tensor:
     """Indices [B, k] of the examples with the smallest |x_n|^2 - 2 x.x_n, which orders as the distance does.
 
-    Everything is measured from the examples' mean, or the differences would drown in the rounding of the product.
+    Everything is measured from a point amid the examples, or the differences would drown in the rounding of the
+    product. The large blocks are written into the same room again and again: fresh memory costs as much as the work.
     """
-    centre = examples.mean(0)
-    step = max(k, _BLOCK // examples.shape[1])
-    best = [(part.new_empty(len(part), 0), examples.new_empty(len(part), 0).long()) for part in samples.split(block)]
+    centre = examples[:: max(1, len(examples) // _AMID)].mean(0)
+    step, width = max(k, _BLOCK // examples.shape[1]), max(k, _TABLE // block)
+    parts = samples.split(block)
+    best = [(part.new_empty(len(part), 0), examples.new_empty(len(part), 0).long()) for part in parts]
+    shifted, centred = examples.new_empty(min(step, len(examples)), examples.shape[1]), torch.empty_like(parts[0])
+    table = samples.new_empty(len(parts[0]) * min(width, len(shifted)))
     for start in range(0, len(examples), step):
-        shifted = examples[start : start + step] - centre
-        squares = torch.linalg.vector_norm(shifted, dim=1).square()
-        for number, part in enumerate(samples.split(block)):
-            centred = part - centre
-            for first in range(0, len(shifted), max(k, _TABLE // block)):
-                piece = slice(first, first + max(k, _TABLE // block))
-                values = torch.addmm(squares[piece], centred, shifted[piece].T, alpha=-2.0)
+        rows = torch.sub(examples[start : start + step], centre, out=shifted[: len(examples) - start])
+        squares = torch.linalg.vector_norm(rows, dim=1).square()
+        for number, part in enumerate(parts):
+            here = torch.sub(part, centre, out=centred[: len(part)])
+            for first in range(0, len(rows), width):
+                piece = rows[first : first + width]
+                values = table[: len(here) * len(piece)].view(len(here), len(piece))
+                torch.addmm(squares[first : first + width], here, piece.T, alpha=-2.0, out=values)
                 values, places = values.topk(min(k, values.shape[1]), largest=False, sorted=False)
                 values = torch.cat([best[number][0], values], 1)
                 places = torch.cat([best[number][1], places + start + first], 1)

@@ -5,7 +5,7 @@ import re
 
 import yaml
 
-CLOSING = ["Check", "Limits", "Exercises", "Summary", "What's next", "References"]
+CLOSING = ["Check", "Limits", "Check yourself", "Exercises", "Summary", "What's next", "References"]
 OPENING = {  # what must stand before "## Set-up", in this order
     "label (ch-...)=": r"^\(ch-[a-z-]+\)=$",
     "title": r"^# \S",
@@ -14,6 +14,12 @@ OPENING = {  # what must stand before "## Set-up", in this order
     "table | You need |": r"^\| *You need",
     "tip with the times": r"^[:`]{3,}\{tip\}",
 }
+
+
+KINDS = ("predict then run", "derive", "code", "break it")  # of exercises; a chapter has three of them
+FENCE, OPTIONS = r"^(`{3,}|:{3,})", r"[^\n]*\n(?::\w[^\n]*\n)*?"
+EXERCISE = FENCE + r"\{exercise\}" + OPTIONS + r":label: (\S+)\n(.*?)^\1\n"
+SOLUTION = FENCE + r"\{solution-start\} (\S+)" + OPTIONS + r":class: dropdown\n\1\n(.*?)^\1\{solution-end\}\n\1\n"
 
 
 def bullets(block):
@@ -37,7 +43,7 @@ def template_problems(text, code, prose):
     pairs = zip(headings[-len(CLOSING) :], CLOSING, strict=False)
     if len(headings) < len(CLOSING) + 2 or not all(h.startswith(c) for h, c in pairs):
         found.append(f"sections must be Set-up, body, {', '.join(CLOSING)}; they are {headings}")
-    return found + content_problems(text, code, prose, head)
+    return found + content_problems(text, code, prose, head) + question_problems(text) + exercise_problems(text)
 
 
 def content_problems(text, code, prose, head):
@@ -58,15 +64,7 @@ def content_problems(text, code, prose, head):
     need("{footbibliography}" in section("References"), "References end with {footbibliography}")
     need(re.search(r":label: eq-|\$\$ *\(eq-", text), "no labelled equation (eq-...)")
     need(any("figure" in cell.metadata.get("mystnb", {}) for cell in code), "no figure")
-    exercises = re.findall(r"\{exercise\}.*\n(?::.*\n)*?:label: (\S+)\n", text)
-    solved = re.findall(r"\{solution-start\} (\S+)\n(?::.*\n)*?:class: dropdown", text)
-    need(3 <= len(exercises) <= 5, f"3-5 exercises with a label, there are {len(exercises)}")
-    need(exercises == solved, f"each exercise has its dropdown solution: {exercises}, {solved}")
-    minutes = re.findall(r"\d+ min", section("Exercises"))
-    need(len(minutes) >= len(exercises), "each exercise tells its minutes")
-    solutions = "".join(re.findall(r"\{solution-start\}.*?\{solution-end\}", text, re.S))
-    need("{code-cell}" in solutions, "no solution that executes")
-    need(text.count("\nassert ") > solutions.count("\nassert "), "no assert outside the solutions")
+    need("\nassert " in text.partition("\n## Exercises")[0], "no assert outside the solutions")
     kinds = [ast.Import, ast.ImportFrom]
     trees = [ast.parse(cell.source) for cell in code if not cell.source.lstrip().startswith(("%", "!"))]
     need(trees and all(type(n) in kinds for n in trees[0].body), "the first cell only imports")
@@ -75,3 +73,42 @@ def content_problems(text, code, prose, head):
     setup = text.partition("\n## Set-up")[2].partition("\n## ")[0]
     need(setup.count("{code-cell}") >= 2, "no scale cell in Set-up")
     return found
+
+
+def question_problems(text):
+    """Problems of the self-check: 3-5 questions, each followed by its folded answer."""
+    section = text.partition("\n## Check yourself\n")[2].partition("\n## ")[0]
+    parts = re.findall(r"^\*\*(\d+)\.\*\* (?:.+\n)*?.*\?\n\n|^:::\{dropdown\} (Answer)\n", section, re.M)
+    wanted = [part for k in range(len(parts) // 2) for part in ((str(k + 1), ""), ("", "Answer"))]
+    found = [] if parts == wanted else ["self-check: **1.** question?, dropdown Answer, **2.** question? and so on"]
+    found += [] if 3 <= len(parts) // 2 <= 5 else [f"3-5 self-check questions, there are {len(parts) // 2}"]
+    found += ["self-check: prose only"] if "{code-cell}" in section else []
+    return found
+
+
+def exercise_problems(text):
+    """Problems of the exercises: number, minutes, kinds, hints, and solutions that can be left out without a trace."""
+    found, kinds = [], set()
+    exercises = re.findall(EXERCISE, text, re.M | re.S)
+    solutions = re.findall(SOLUTION, text, re.M | re.S)
+    labels, solved = [label for _, label, _ in exercises], [label for _, label, _ in solutions]
+    found += [] if 3 <= len(labels) <= 5 else [f"3-5 exercises with a label, there are {len(labels)}"]
+    found += [] if labels == solved else [f"each exercise has its dropdown solution: {labels}, {solved}"]
+    for _, label, body in exercises:
+        start = re.match(r"\s*\((\d+) minutes, ([^)]+)\) ", body)
+        named = {kind for kind in KINDS if start and kind in start[2]}
+        rest = re.sub("|".join(KINDS) + r"|\b(and|then)\b|[, ]", "", start[2]) if start else "?"
+        found += [] if named and not rest else [f"{label} does not begin with (minutes, kind); kinds are {KINDS}"]
+        kinds |= named
+    found += [] if len(kinds) >= 3 else [f"exercises of three kinds, there are {sorted(kinds)}"]
+    for _, label, body in solutions:
+        found += [] if "{code-cell}" in body else [f"{label}: its solution does not execute"]
+        found += [] if re.search(r"^ *assert ", body, re.M) else [f"{label}: no assert in its solution"]
+        found += [f"{label}: its solution glues a number"] if "glue(" in body else []
+    hints = sum(body.count("{dropdown} Hint\n") for *_, body in exercises)
+    found += [] if hints else ["no exercise has a hint"]
+    outside = len(re.findall(r"\{dropdown\}", text)) - hints - text.count(":::{dropdown} Answer\n")
+    found += ["a dropdown is an Answer of the self-check or the Hint of an exercise"] if outside else []
+    before, _, after = re.sub(SOLUTION, "", text, flags=re.M | re.S).partition("\n## Exercises")
+    found += ["a solution outside of Exercises"] if "{solution-" in before else []
+    return found + (["a cell after Exercises that is no solution's"] if "{code-cell}" in after else [])

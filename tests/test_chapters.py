@@ -22,7 +22,11 @@ kernelspec: {display_name: Python 3, language: python, name: python3}
 EXERCISE = """```{{exercise}} Title
 :label: ex-{0}
 
-(10 minutes, derive) Why?
+(10 minutes, {1}) Why?
+
+:::{{dropdown}} Hint
+Think.
+:::
 ```
 
 ```{{solution-start}} ex-{0}
@@ -118,10 +122,31 @@ assert N > 0
 
 ## Limits: where it breaks down
 
+## Check yourself
+
+**1.** Is it?
+
+:::{dropdown} Answer
+No.
+:::
+
+**2.** This question takes
+two lines. Does it?
+
+:::{dropdown} Answer
+Yes.
+:::
+
+**3.** Why?
+
+:::{dropdown} Answer
+Because.
+:::
+
 ## Exercises
 
 """
-    + "".join(EXERCISE.format(letter) for letter in "abc")
+    + "".join(map(EXERCISE.format, "abc", ("derive", "derive and code", "code, then break it")))
     + """## Summary
 
 - one
@@ -188,7 +213,25 @@ BROKEN = {  # name of a fault: text in the good chapter, its replacement, part o
     "no references": ("{footbibliography}", "{bibliography}", "footbibliography"),
     "no equation": (":label: eq-test\n", "", "labelled equation"),
     "no dropdown": (":label: sol-a\n:class: dropdown", ":label: sol-a", "dropdown solution"),
-    "no minutes": ("(10 minutes, derive)", "(derive)", "minutes"),
+    "two exercises": (EXERCISE.format("c", "code, then break it"), "", "3-5 exercises with a label, there are 2"),
+    "no minutes": ("(10 minutes, derive)", "(derive)", "(minutes, kind)"),
+    "unknown kind": ("(10 minutes, derive)", "(10 minutes, read)", "(minutes, kind)"),
+    "half a kind": ("(10 minutes, derive)", "(10 minutes, derive quickly)", "(minutes, kind)"),
+    "two kinds": ("code, then break it", "code", "three kinds"),
+    "no hint": ("{dropdown} Hint", "{note}", "no exercise has a hint"),
+    "another dropdown": ("# A claim\n", "# A claim\n\n:::{dropdown} More\nText.\n:::\n", "a dropdown is an Answer"),
+    "solution without code": ("```{code-cell} ipython3\nassert 1 < 2\n```", "So.", "does not execute"),
+    "solution without assert": ("assert 1 < 2", "1 < 2", "no assert in its solution"),
+    "solution that glues": ("assert 1 < 2", "assert 1 < 2\nglue('a', 1)", "glues a number"),
+    "solution too early": ("## Limits: where", "## Limits\n\n```{solution-start} x\n", "outside of Exercises"),
+    "cell after the exercises": ("## Summary\n", "## Summary\n\n```{code-cell} ipython3\nN\n```\n", "no solution's"),
+    "no self-check": ("## Check yourself", "## Check me", "sections must be"),
+    "two questions": ("**3.** Why?\n\n:::{dropdown} Answer\nBecause.\n:::\n", "", "3-5 self-check questions"),
+    "question without answer": ("Why?\n\n:::{dropdown} Answer", "Why?\n\n:::{note}", "self-check: **1.**"),
+    "answer in the open": (":::{dropdown} Answer\nNo.\n:::", "No.", "self-check: **1.**"),
+    "miscounted question": ("**2.** This", "**3.** This", "self-check: **1.**"),
+    "no question": ("Does it?", "It does.", "self-check: **1.**"),
+    "code in the self-check": ("**3.** Why?\n", "```{code-cell} ipython3\nN\n```\n\n**3.** Why?\n", "prose only"),
     "assert only in solutions": ("assert N > 0", "N > 0", "no assert"),
 }
 

@@ -44,7 +44,7 @@ def built(book):
     cache, paths = get_cache(str(folder)), execute_chapters.chapters(book)
     executed, failed = execute_chapters.fill(cache, paths, jobs=1, timeout=60)
     assert failed == []
-    notebook = execute_chapters.myst_nb_reader_plugin(str(book / "chapters" / "one.md"))
+    notebook = execute_chapters.read(book / "chapters" / "one.md")
     _, notebook = cache.merge_match_into_notebook(notebook)
     return len(executed), notebook.cells[-1].outputs[0].text.strip()
 

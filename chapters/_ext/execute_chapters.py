@@ -2,20 +2,25 @@
 
     python chapters/_ext/execute_chapters.py [--jobs 2]
 
-A chapter that fails is left to Sphinx, which runs it again and shows the error on its page.
+A chapter that fails is left to Sphinx, which runs it again and shows the error on its page. Without solutions a chapter
+is not run again where the whole one is in the cache: its cells are the first of the whole one.
 """
 
 import argparse
 import os
+import shutil
 import sys
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
 
 import yaml
 from course_site import ROOT, choose_cache, watch_kernels
+from execution_status import fingerprint
 from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
 from jupyter_cache.executors.utils import single_nb_execution
-from myst_nb.core.read import is_myst_markdown_notebook, myst_nb_reader_plugin
+from myst_nb.core.read import is_myst_markdown_notebook, read_myst_markdown_notebook
+from solutions import read_source, wanted
 from tqdm import tqdm
 
 
@@ -32,9 +37,44 @@ def chapters(root=ROOT):
     return sorted(notebooks, key=lambda path: -path.stat().st_size)
 
 
+def read(path, solutions=None):
+    """The notebook of a source, with its solutions or without; by default as this build shows it."""
+    return read_myst_markdown_notebook(read_source(path, solutions), add_source_map=True, path=str(path))
+
+
+def code(notebook):
+    """The cells that run."""
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def cut(cache, path):
+    """Put a chapter without solutions into the cache, from the whole one that is there; False where there is none.
+
+    Time and memory stay those of the whole chapter.
+    """
+    whole, notebook = read(path, True), read(path, False)
+    first = code(whole)[: len(code(notebook))]
+    if [cell.source for cell in first] != [cell.source for cell in code(notebook)]:
+        return False
+    try:
+        key, whole = cache.merge_match_into_notebook(whole)
+    except KeyError:
+        return False
+    for cell, executed in zip(code(notebook), code(whole), strict=False):
+        cell.outputs, cell.execution_count = executed.outputs, executed.execution_count
+    for name in {"language_info", "widgets"} & set(whole.metadata):
+        notebook.metadata[name] = whole.metadata[name]
+    bundle = CacheBundleIn(notebook, str(path), data=cache.get_cache_record(key).data)
+    cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
+    folder = Path(os.environ.get("COURSE_PROBE", ""))
+    if (facts := folder / f"{fingerprint(whole)}.json").is_file():
+        shutil.copy(facts, folder / f"{fingerprint(notebook)}.json")
+    return True
+
+
 def execute(path, timeout):
     """Run one chapter: its executed notebook, seconds, and the error as text or None."""
-    notebook = myst_nb_reader_plugin(str(path))
+    notebook = read(path)
     result = single_nb_execution(notebook, cwd=str(path.parent), timeout=timeout, allow_errors=False)
     return result.nb, result.time, result.exc_string
 
@@ -44,9 +84,10 @@ def fill(cache, paths, *, jobs, timeout):
     missing, executed, failed = [], [], []
     for path in paths:
         try:
-            cache.match_cache_notebook(myst_nb_reader_plugin(str(path)))
+            cache.match_cache_notebook(read(path))
         except KeyError:
-            missing.append(path)
+            if wanted() or not cut(cache, path):
+                missing.append(path)
     if not missing:
         return executed, failed
     with ProcessPoolExecutor(jobs) as pool:

@@ -23,14 +23,19 @@ class CourseStatus(Directive):
         return [Placeholder()]
 
 
-def measured(app, docname):
-    """What the kernel of a chapter wrote at its end; empty where it was not seen."""
-    notebook = nbformat.read(Path(app.outdir).parent / "jupyter_execute" / f"{docname}.ipynb", 4)
+def fingerprint(notebook):
+    """Hash of a notebook's cells, by which a kernel names what it writes at its end (see kernel_probe.py)."""
     digest = hashlib.sha256()
     for cell in notebook.cells:
         if cell.cell_type == "code":
             digest.update(cell.source.strip().encode())
-    path = Path(app.config.course_probe) / f"{digest.hexdigest()[:16]}.json"
+    return digest.hexdigest()[:16]
+
+
+def measured(app, docname):
+    """What the kernel of a chapter wrote at its end; empty where it was not seen."""
+    notebook = nbformat.read(Path(app.outdir).parent / "jupyter_execute" / f"{docname}.ipynb", 4)
+    path = Path(app.config.course_probe) / f"{fingerprint(notebook)}.json"
     return json.loads(path.read_text(encoding="utf8")) if path.exists() else {}
 
 

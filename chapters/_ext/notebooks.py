@@ -49,6 +49,9 @@ def publish(app, error):
         for cell in notebook.cells:
             if cell.cell_type == "markdown":
                 cell.source = plain(cell.source, names)
+            elif figure := cell.metadata.get("mystnb", {}).get("figure"):  # the slides show both
+                figure["caption"] = plain(figure.get("caption", ""), names)
+                figure["number"] = names.number(figure.get("name", ""))
         notebook.cells = [cell for cell in notebook.cells if cell.source]
         notebook.metadata.pop("jupytext", None)  # else it would be paired with a text file that is not there
         notebook.metadata.pop("source_map", None)

@@ -26,7 +26,8 @@ class Names:
     def link(self, label, text=""):
         """A reference to a label: its text, as a link where the book's address is known."""
         place = self.env.domains["std"].labels.get(label) or self.env.domains["std"].anonlabels.get(label, ("", "", ""))
-        text = text or (place[2] if len(place) > 2 else "") or "the exercise"
+        kind = "the theorem" if label.startswith("thm-") else "the exercise"
+        text = text or (place[2] if len(place) > 2 else "") or kind
         return f"[{text}]({self.base}{place[0]}.html#{place[1]})" if self.base and place[0] else f"*{text}*"
 
     def glue(self, body):
@@ -40,8 +41,8 @@ class Names:
             return str(value)
         return format(value, form) if form else str(value)
 
-    def cite(self, body):
-        """Authors and year."""
+    def cite(self, body, inside=False):
+        """Authors and year; inside parentheses where the text does not name them itself."""
         texts = []
         for key in body.split(","):
             entry = self.env.get_domain("cite").bibdata.data.entries.get(key.strip())
@@ -50,8 +51,9 @@ class Names:
                 continue
             names = [" ".join(person.last_names) for person in entry.persons.get("author", [])]
             shown = names[0] + " et al." if len(names) > 2 else " and ".join(names)
-            texts.append(f"{shown} ({entry.fields.get('year', '')})")
-        return ", ".join(texts)
+            year = entry.fields.get("year", "")
+            texts.append(f"{shown}, {year}" if inside else f"{shown} ({year})")
+        return f"({'; '.join(texts)})" if inside else ", ".join(texts)
 
     def role(self, match):
         """Plain text of one role."""
@@ -62,7 +64,7 @@ class Names:
         if role.startswith("glue"):
             return self.glue(body)
         if "cite" in role:
-            return self.cite(body)
+            return self.cite(body, inside=role.endswith(":p"))
         if role == "eq":
             return f"({self.number(body, 'displaymath')})"
         if role == "math":
@@ -71,7 +73,7 @@ class Names:
             return self.link(target, f"Fig. {number}")
         if role in {"ref", "numref", "prf:ref", "doc"}:
             return self.link(target, text)
-        return text or f"`{target}`"
+        return text or (target if role == "term" else f"`{target}`")
 
 
 def options_off(lines):
@@ -96,7 +98,9 @@ def directive(name, argument, lines, names):
     inner = "\n".join(convert(body, names)).strip().splitlines()
     if name in {"solution-start", "solution"}:
         return ["**Solution.**", "", *inner, ""]
-    title = argument if name in {"admonition", "dropdown"} else " ".join(filter(None, [name.split(":")[-1], argument]))
+    if name == "dropdown":  # JupyterLab and Colab fold this too
+        return [f"<details><summary>{argument}</summary>", "", *inner, "", "</details>", ""]
+    title = argument if name == "admonition" else " ".join(filter(None, [name.split(":")[-1], argument]))
     title = re.sub(r"\{([\w:.-]+)\}`([^`]+)`", names.role, title)
     return [f"> {line}".rstrip() for line in [f"**{title[:1].upper()}{title[1:]}**", "", *inner]] + [""]
 

@@ -1,0 +1,13 @@
+"""Charges for the steepness of the map alone: the determinant of J'J, in which prior and noise are forgotten.
+
+points: test-repair 0, test-repair-many-data 0, total 15
+"""
+
+
+# base: reference
+# %% repair
+def repaired_log_weights(J, residuals, prior_std, noise_std):
+    C = noise_std**2 * torch.eye(J.shape[1]) + (J * prior_std**2) @ J.mT
+    misfit = (residuals * torch.linalg.solve(C, residuals)).sum(1)
+    steepness = torch.logdet(J.mT @ J + 1e-12 * torch.eye(J.shape[2]))
+    return torch.log_softmax(-0.5 * misfit - 0.5 * steepness, 0)
