@@ -1,17 +1,19 @@
 """How much of the wall time of `dps` is spent in the wave equation?
 
-    python bench/dps_overhead.py [--samples 8] [--levels 6]
+    python bench/dps_overhead.py [--samples 8] [--levels 9] [--clock wall]
 
 Runs `dps` on the quick waveform problem, with the population prior and with a memorized prior, and times every call of
 the wave equation from outside: forward (with what the adjoint needs), adjoint, and forward mode. Prints the count and
-the time of each and their share of the wall time, in one run. Limit: 95 %; the exit status is 1 below it.
+the time of each and their share of the wall time, in one run; all samples are solved for at every level. On a machine
+that others use, `--clock processor` counts the time of this process alone (with one thread that is its wall time).
+Limit: 97 %; the exit status is 1 below it.
 """
 
 import argparse
 import sys
-import time
 from collections import defaultdict
 from pathlib import Path
+from time import perf_counter, process_time
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -28,6 +30,8 @@ from lib.schedule import karras_sigmas  # noqa: E402
 from lib.seismic import AcousticForward, VelocityForward  # noqa: E402
 
 KINDS = ("forward", "adjoint", "forward mode")
+CLOCKS = {"wall": perf_counter, "processor": process_time}
+LIMIT = 0.97
 
 
 class Mark(torch.autograd.Function):
@@ -47,9 +51,9 @@ class Mark(torch.autograd.Function):
 class TimedAcoustic(AcousticForward):
     """The wave equation with a stopwatch: `.seconds[kind]` lists every call."""
 
-    def __init__(self, acquisition):
+    def __init__(self, acquisition, clock):
         super().__init__(acquisition)
-        self.seconds = defaultdict(list)
+        self.seconds, self.clock = defaultdict(list), clock
 
     def __call__(self, velocity):
         """Model the data as `AcousticForward` does, and note how long it took."""
@@ -57,29 +61,30 @@ class TimedAcoustic(AcousticForward):
         adjoint = velocity.requires_grad and not tangent
         if adjoint:
             velocity = Mark.apply(velocity, self.end_adjoint)
-        start = time.perf_counter()
+        start = self.clock()
         data = super().__call__(velocity)
-        self.seconds["forward mode" if tangent else "forward"].append(time.perf_counter() - start)
+        self.seconds["forward mode" if tangent else "forward"].append(self.clock() - start)
         return Mark.apply(data, self.start_adjoint) if adjoint else data
 
     def start_adjoint(self):
         """Called by autograd before the adjoint."""
-        self.started = time.perf_counter()
+        self.started = self.clock()
 
     def end_adjoint(self):
         """Called by autograd after the adjoint."""
-        self.seconds["adjoint"].append(time.perf_counter() - self.started)
+        self.seconds["adjoint"].append(self.clock() - self.started)
 
 
 def measure(name, denoise, problem, sizes):
     """Run `dps` once; return table rows and the share of its wall time inside wave calls."""
-    acoustic = TimedAcoustic(problem.forward.acoustic.acquisition)
+    clock = CLOCKS[sizes.clock]
+    acoustic = TimedAcoustic(problem.forward.acoustic.acquisition, clock)
     forward = VelocityForward(problem.field, acoustic)
     sigmas = karras_sigmas(sizes.levels, 5.0, 0.5, dtype=torch.float32)
     shape, generator = (sizes.samples, len(problem.truth)), torch.Generator().manual_seed(0)
-    start = time.perf_counter()
-    dps(denoise, forward, problem.d_obs, problem.noise_std, sigmas, shape, generator=generator)
-    wall = time.perf_counter() - start
+    start = clock()
+    dps(denoise, forward, problem.d_obs, problem.noise_std, sigmas, shape, skip_settled=False, generator=generator)
+    wall = clock() - start
     rows = []
     for kind in KINDS:
         calls = acoustic.seconds[kind]
@@ -88,7 +93,7 @@ def measure(name, denoise, problem, sizes):
     inside = sum(map(sum, acoustic.seconds.values()))
     rows.append((name, "all wave calls", str(sum(map(len, acoustic.seconds.values()))), "", f"{inside:.2f}",
                  f"{inside / wall:.1%}"))  # fmt: skip
-    rows.append((name, "wall time", "", "", f"{wall:.2f}", "100.0%"))
+    rows.append((name, f"all, {sizes.clock} time", "", "", f"{wall:.2f}", "100.0%"))
     return rows, inside / wall
 
 
@@ -96,22 +101,24 @@ def main():
     """Measure, print one table, return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--samples", type=int, default=8)
-    parser.add_argument("--levels", type=int, default=6)
+    parser.add_argument("--levels", type=int, default=9)
+    parser.add_argument("--clock", choices=sorted(CLOCKS), default="wall")
     sizes = parser.parse_args()
+    torch.set_num_threads(1)  # one shot of 32 x 32 cells is too small to share
     print(environment())
 
     problem = waveform_problem(scale("quick"))
     prior = MemorizedPrior(problem.examples(200), 0.02)
     problem.chi2(problem.examples(1))  # first calls load and compile; they are no part of either run
-    rows, shares = [("prior", "wave call", "calls", "ms each", "s", "share of wall")], []
+    rows, shares = [("prior", "wave call", "calls", "ms each", "s", "share")], []
     for name, denoise in (("population", lambda x, sigma: x / (1 + sigma**2)), ("memorized", prior.denoise)):
-        measure(name, denoise, problem, argparse.Namespace(samples=1, levels=3))
+        measure(name, denoise, problem, argparse.Namespace(samples=1, levels=3, clock=sizes.clock))
         found, share = measure(name, denoise, problem, sizes)
         rows += found
         shares.append(share)
     print(table(f"{sizes.samples} samples, {sizes.levels} levels, m = {len(problem.d_obs)} data", rows))
-    print(f"\nshare of the wall time inside wave calls: {min(shares):.1%} (limit 95%)")
-    return int(min(shares) < 0.95)
+    print(f"\nshare of the {sizes.clock} time inside wave calls: {min(shares):.1%} (limit {LIMIT:.0%})")
+    return int(min(shares) < LIMIT)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from torch import Tensor
 from lib.acquisition import Acquisition
 
 _TOLERANCE = 1e-5  # singular values below this share of the largest carry nothing that the data would show
-_LEVEL = 1e-4  # weight of all energy beside that above the rate: keeps V below thirty times U
+_LEVEL = 1e-3  # weight of all energy beside that above the rate: keeps V from growing large
 
 
 class Band:

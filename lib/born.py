@@ -96,7 +96,7 @@ def scattered(survey: Acquisition, velocity: Tensor, perturbation: Tensor) -> tu
             **survey.solver_options(perturbation),
         )
     found = outputs.bg_receiver_amplitudes, outputs.sc_receiver_amplitudes
-    return tuple(records.reshape(batch, shots, *records.shape[1:]) for records in found)
+    return tuple(records.contiguous().reshape(batch, shots, *records.shape[1:]) for records in found)
 
 
 class _Linear(torch.autograd.Function):

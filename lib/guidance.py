@@ -123,13 +123,22 @@ def gains(
     answer = torch.zeros_like(gradient[:, :1])
     if not bool(moved.any()):
         return answer, answer.clone()
-    with torch.no_grad():  # weights of a network must not start a graph that grows from level to level
-        _, tangent = torch.func.jvp(lambda z: checks.apply_denoiser(denoise, z, sigma), (x,), (gradient,))
+    tangent = _along(denoise, x, sigma, gradient)
+    with torch.no_grad():
         _, response = jvp(forward, denoised[moved], tangent[moved])
     # Norms are divided before they are squared: their squares can leave the range of float32.
     answer[moved] = torch.linalg.vector_norm(response, dim=1, keepdim=True).detach()
     along_x, along_x0 = (torch.linalg.vector_norm(v, dim=1, keepdim=True).detach() for v in (gradient, tangent))
     return torch.where(along_x > 0, answer / along_x, 0.0), torch.where(along_x0 > 0, answer / along_x0, 0.0)
+
+
+def _along(denoise: Denoiser, x: Tensor, sigma: Tensor, step: Tensor) -> Tensor:
+    """J_D times steps, [B, d]: the derivative of J_D^T w in w; torch's forward mode takes three times as long."""
+    leaf, denoised = with_graph(denoise, x, sigma)
+    w = torch.zeros_like(denoised).requires_grad_()
+    with torch.enable_grad():
+        (pulled,) = torch.autograd.grad(denoised, leaf, w, create_graph=True)
+    return torch.autograd.grad(pulled, w, step)[0]
 
 
 def damped_step(gradient: Tensor, gain: Tensor, interval: Tensor, variance: float) -> Tensor:

@@ -67,7 +67,7 @@ class AcousticForward:
             receiver_locations=survey.receiver_locations.to(velocity.device).repeat(batch, 1, 1),
             **survey.solver_options(velocity),
         ).receiver_amplitudes
-        return self._band.limit(records).reshape(batch, shots, *records.shape[1:])
+        return self._band.limit(records.contiguous()).reshape(batch, shots, *records.shape[1:])
 
 
 class VelocityForward:

@@ -21,7 +21,7 @@ ROWS = [
     ["band"],
     ["born", "thinned"],
     ["forward", "velocity", "seismic"],
-    ["training_state", "training_input", "geology_field"],
+    ["training_state", "training_input", "geology_field", "stored"],
     ["guidance", "reverse", "gauss_newton", "hamiltonian", "training", "tangents"],
     ["linearization", "daps", "league", "mcmc", "smc"],
     ["assembly"],
