@@ -23,10 +23,10 @@ from _report import environment  # noqa: E402
 RESULTS = ROOT / "bench" / "results.md"
 SHORT = (
     "startup.py", "mixture_score.py", "audit.py", "growth.py", "training_step.py", "linearized_posterior.py",
-    "dps_overhead.py", "book.py",
+    "dps_overhead.py", "wave_gradient.py", "book.py",
 )  # fmt: skip
 LONG = (
-    "low_rank_posterior.py", "large_posterior.py", "audit.py --samples 10000", "book.py --run",
+    "low_rank_posterior.py", "large_posterior.py", "lookup_cost.py", "audit.py --samples 10000", "book.py --run",
 )  # fmt: skip
 HEAD = "# Results of the benchmarks\n\nBy `bench/run_all.py`; times are of one machine and one run, read the ratios.\n"
 
