@@ -210,7 +210,8 @@ def facts(case):
     }
     cells["floor"] = cells["floor"].replace("distances.mean()", "distances.quantile(0.95)")
     space = {}
-    for name in "set-up case misfit band lookup effective-size runs shares floor threshold".split():
+    given = "set-up case runs run-a run-b run-population threshold"
+    for name in f"{given} misfit band lookup effective-size shares floor".split():
         exec(cells[name], space)
     (memorized, other), runs, fits = space["LOT"], space["runs"], space["run_data"].values()
     models = {
