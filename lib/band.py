@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from lib.acquisition import Acquisition
+from lib.constants import Constant
 
 _TOLERANCE = 1e-5  # singular values below this share of the largest carry nothing that the data would show
 _LEVEL = 1e-3  # weight of all energy beside that above the rate: keeps V from growing large
@@ -60,7 +61,11 @@ class Band:
         """
         if self._survey.gradient_interval == 1 or not records.requires_grad:
             return records
-        return _Limited.apply(records, self.basis.to(records), self.quiet.to(records))
+        return _Limited.apply(records, *(held.like(records) for held in self._held))
+
+    @cached_property
+    def _held(self) -> tuple[Constant, Constant]:
+        return Constant(self.basis), Constant(self.quiet)
 
 
 class _Limited(torch.autograd.Function):

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from lib import checks
+from lib.constants import Constant
 from lib.download import PUBLIC_MODELS, fetch_velocity_models
 from lib.geology import faulted, folded, grid, layered, salt
 from lib.loaders import load_velocity_models
@@ -86,15 +87,16 @@ class CosineField:
         basis = depth_part[:, :, None] * lateral_part[:, None, :]
         self.basis = basis * (std * variances.sqrt())[:, None, None]
         self.background = torch.linspace(top, bottom, nz, dtype=torch.float64)[:, None].expand(nz, nx)
+        self._modes, self._mean = Constant(self.basis.flatten(1)), Constant(self.background)
 
     def field(self, coefficients: Tensor) -> Tensor:
         """The Gaussian field alone, [B, d] -> [B, nz, nx], m/s."""
         coefficients = checks.tensor("coefficients", coefficients, shape=(None, self.num_modes))
-        return (coefficients @ self.basis.to(coefficients).flatten(1)).reshape(-1, *self.shape)
+        return (coefficients @ self._modes.like(coefficients)).reshape(-1, *self.shape)
 
     def __call__(self, coefficients: Tensor) -> Tensor:
         """Velocity models of coefficients [B, d]: [B, nz, nx], m/s, inside the bounds."""
-        return self.bounded(self.field(coefficients) + self.background.to(coefficients))
+        return self.bounded(self.field(coefficients) + self._mean.like(coefficients))
 
     def bounded(self, velocity: Tensor) -> Tensor:
         """Any velocities, m/s, bent by a tanh so that they stay inside the bounds."""

@@ -10,7 +10,7 @@ import pytest
 FILES = sorted((Path(__file__).parent.parent / "lib").glob("*.py"))
 # Split rooms sit just above the module that shows their names.
 ROWS = [
-    ["checks"],
+    ["checks", "constants"],
     ["gaussian", "checkpoints", "layers", "autodiff", "calibration", "convergence", "transport", "neighbours"],
     ["low_rank"],
     ["mixture", "jacobian", "schedule", "diagnostics", "density", "ppca", "conditioning"],
