@@ -76,10 +76,10 @@ class Acquisition:
                 f"got {self.dt:.4g} s, which needs {self.internal_steps}"
             )
         largest = max(1, int(limit / self.dt))
-        if self.gradient_interval > largest:
+        if self.gradient_interval > largest or self.nt % self.gradient_interval:
             raise ValueError(
-                f"gradient_interval must keep the gradient's samples at most 1 / (6 peak_freq) apart ({largest}), "
-                f"got {self.gradient_interval}"
+                f"gradient_interval must keep the gradient's samples at most 1 / (6 peak_freq) apart ({largest}) "
+                f"and divide nt ({self.nt}), got {self.gradient_interval}"
             )
 
     def _check_locations(self, name: str, cells: Tensor, *, ndim: int) -> None:

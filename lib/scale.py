@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,11 +75,12 @@ class Scale:
 
     def acquisition(self, *, num_shots: int | None = None, num_receivers: int | None = None) -> Acquisition:
         """The survey of the waveform-inversion chapters: sources and receivers along the surface, or fewer of them."""
+        every = self.gradient_interval
         return Acquisition.surface(
             (self.grid, self.grid),
             grid_spacing=self.grid_spacing,
             dt=self.dt,
-            nt=round(self.duration / self.dt),
+            nt=every * math.ceil(round(self.duration / self.dt) / every),  # whole intervals between gradient samples
             peak_freq=self.peak_freq,
             num_shots=self.num_shots if num_shots is None else num_shots,
             num_receivers=self.grid if num_receivers is None else num_receivers,

@@ -98,9 +98,14 @@ def test_refuses_dt_that_needs_too_many_internal_steps():
 
 
 def test_refuses_gradient_samples_below_nyquist():
-    assert surface(gradient_interval=9).gradient_interval == 9
-    with pytest.raises(ValueError, match=r"gradient_interval must keep .* \(9\), got 10"):
-        surface(gradient_interval=10)
+    assert surface(gradient_interval=9, nt=90).gradient_interval == 9
+    with pytest.raises(ValueError, match=r"gradient_interval must keep .* \(9\) and divide nt \(90\), got 10"):
+        surface(gradient_interval=10, nt=90)
+
+
+def test_refuses_gradient_samples_that_do_not_fill_the_record():
+    with pytest.raises(ValueError, match=r"divide nt \(91\), got 9"):
+        surface(gradient_interval=9, nt=91)
 
 
 @pytest.mark.parametrize("shape", [(16,), (16, 20, 3), (1, 20)])
