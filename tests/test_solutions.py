@@ -194,6 +194,7 @@ def test_a_build_without_solutions_touches_nothing_of_the_full_site(tmp_path, mo
     assert (tmp_path / "html-no-solutions" / "chapters" / "a.html").read_text() == "False"
     assert (tmp_path / "site-no-solutions.zip").exists()
     assert not stale.exists()
+    assert not (tmp_path / "no-solutions").exists()
     (cell,) = nbformat.read(tmp_path / "notebooks-no-solutions" / "a.ipynb", 4).cells
     assert cell.source == "1"
     assert cell.outputs == []

@@ -128,6 +128,7 @@ def publish(built, kind):
     for folder in (html, notebooks):
         shutil.rmtree(folder, ignore_errors=True)
     built.rename(html)
+    shutil.rmtree(built.parents[1])  # what Sphinx needed to build it
     blank_notebooks(html / "chapters", notebooks)
     print(f"Notebooks without outputs are in {notebooks}")
     return html
