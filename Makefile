@@ -55,7 +55,8 @@ test: $(VENV)/.test
 	$(PY) -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout 300 $(XDIST) chapters
 	$(PY) chapters/_ext/build_site.py $(BUILD_FLAGS)
 	$(PY) chapters/_ext/make_slides.py
-	$(PY) -m pytest -n 2 tests/test_site.py tests/test_decks.py
+	$(PY) -m pytest -n 2 tests/test_site.py
+	$(PY) -m pytest -n 2 tests/test_decks.py
 
 lab: $(VENV)/.book
 	$(PY) -m jupytext_config --settings-file $(VENV)/etc/jupyter/labconfig/default_setting_overrides.json \
