@@ -19,7 +19,7 @@ sys.path.insert(0, str(ROOT / "bench"))
 sys.path.insert(0, str(ROOT / "chapters" / "_ext"))
 
 from _report import environment, table  # noqa: E402
-from execute_chapters import chapters, choose_cache, get_cache, myst_nb_reader_plugin  # noqa: E402
+from execute_chapters import chapters, choose_cache, get_cache, read  # noqa: E402
 
 LIMIT, AGAIN = 420, 60
 
@@ -36,7 +36,7 @@ def chapter_rows():
     cache, found = get_cache(str(choose_cache(ROOT))), []
     for path in chapters(ROOT):
         try:
-            record = cache.match_cache_notebook(myst_nb_reader_plugin(str(path)))
+            record = cache.match_cache_notebook(read(path))
         except KeyError:
             continue
         found.append((record.data["execution_seconds"], path.stem))
