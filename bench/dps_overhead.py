@@ -21,6 +21,7 @@ sys.path.insert(0, str(ROOT / "bench"))
 
 import torch  # noqa: E402
 from _report import environment, table  # noqa: E402
+from torch.autograd import forward_ad  # noqa: E402
 
 from lib.mixture import MemorizedPrior  # noqa: E402
 from lib.problem import waveform_problem  # noqa: E402
@@ -57,7 +58,7 @@ class TimedAcoustic(AcousticForward):
 
     def __call__(self, velocity):
         """Model the data as `AcousticForward` does, and note how long it took."""
-        tangent = torch._C._functorch.is_functorch_wrapped_tensor(velocity)  # the dual numbers of torch.func.jvp
+        tangent = forward_ad.unpack_dual(velocity).tangent is not None
         adjoint = velocity.requires_grad and not tangent
         if adjoint:
             velocity = Mark.apply(velocity, self.end_adjoint)

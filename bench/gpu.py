@@ -27,6 +27,7 @@ sys.path.insert(0, str(ROOT / "bench"))
 
 import torch  # noqa: E402
 from _report import environment, table  # noqa: E402
+from torch.autograd import forward_ad  # noqa: E402
 
 from lib.guidance import denoise_and_gradient  # noqa: E402
 from lib.mixture import MemorizedPrior  # noqa: E402
@@ -64,7 +65,7 @@ class Watched(AcousticForward):
 
     def __call__(self, velocity):
         """Model the data as `AcousticForward` does."""
-        tangent = torch._C._functorch.is_functorch_wrapped_tensor(velocity)
+        tangent = forward_ad.unpack_dual(velocity).tangent is not None
         adjoint = velocity.requires_grad and not tangent
         kind, rows = ("forward mode" if tangent else "forward"), len(velocity)
         if adjoint:

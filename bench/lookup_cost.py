@@ -22,6 +22,7 @@ sys.path.insert(0, str(ROOT / "bench"))
 
 import torch  # noqa: E402
 from _report import environment, table  # noqa: E402
+from torch.autograd import forward_ad  # noqa: E402
 
 from lib.diagnostics import total_variation  # noqa: E402
 from lib.mixture import MemorizedPrior  # noqa: E402
@@ -45,7 +46,7 @@ class CountedAcoustic(AcousticForward):
 
     def __call__(self, velocity):
         """Model the data as `AcousticForward` does."""
-        tangent = torch._C._functorch.is_functorch_wrapped_tensor(velocity)
+        tangent = forward_ad.unpack_dual(velocity).tangent is not None
         self.solves += len(velocity) * (2 if tangent or velocity.requires_grad else 1)
         return super().__call__(velocity)
 

@@ -58,7 +58,7 @@ def finite(name: str, value: Tensor) -> None:
     _not_meta(name, value)
     value = value.detach()
     # The extremes are NaN or infinite if any entry is, and cost no table as large as `value`.
-    if bool(torch.isfinite(torch.stack(torch.aminmax(value))).all()):
+    if all(map(math.isfinite, torch.stack(torch.aminmax(value)).tolist())):
         return
     bad = int((~torch.isfinite(value)).sum())
     raise ValueError(f"{name} must be finite, got {bad} NaN or infinite of {value.numel()} entries")

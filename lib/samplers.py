@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lib.checks import Denoiser, Forward
 from lib.daps import daps
-from lib.guidance import Settled, denoise_and_gradient, likelihood_step, normalized_step
+from lib.guidance import Settled, gradient_and_tangent, likelihood_step, normalized_step
 from lib.league import pigdm, tmpd
 from lib.mcmc import Chains, mcmc
 from lib.reverse import Callback, denoised, guided, observed, reverse_process, variance_rule
@@ -87,7 +87,7 @@ def dps(
     Source: Chung et al. (2023), algorithm 1.
 
     Args:
-        denoise: Posterior mean D(x, sigma) of the prior, differentiable, as in `sample`.
+        denoise: Posterior mean D(x, sigma) of the prior, differentiable (twice for "likelihood"), as in `sample`.
         forward: Batched map [B, d] -> [B, m], differentiable (in forward mode too for "likelihood").
         d_obs: Observed data, [m].
         noise_std: Standard deviation of the noise in each datum, positive.
@@ -116,12 +116,12 @@ def dps(
     settled = Settled() if skip_settled else None
 
     def guide(x: Tensor, sigma: Tensor, interval: Tensor) -> tuple[Tensor, Tensor, dict]:
-        x0, gradient, squares = denoise_and_gradient(denoise, forward, d_obs, x, sigma, settled=settled)
+        x0, gradient, squares, tangent = gradient_and_tangent(denoise, forward, d_obs, x, sigma, settled=settled)
         if guidance == "normalized":
             pull = normalized_step(gradient, sigma)
         else:
             variance = noise_std**2 + added(sigma)
-            pull = likelihood_step(gradient, denoise, forward, x, x0, interval, sigma, variance).detach()
+            pull = likelihood_step(gradient, denoise, forward, x, x0, interval, sigma, variance, tangent).detach()
         report = {"misfit": squares / (len(d_obs) * noise_std**2), "gradient_norm": gradient.norm(dim=1)}
         return x0, pull, report
 

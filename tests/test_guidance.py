@@ -7,7 +7,7 @@ import torch
 
 from lib.diagnostics import total_variation
 from lib.forward import STYLIZED_EXAMPLES_1D, linear_map, stylized_1d, stylized_2d
-from lib.guidance import denoise_and_gradient, likelihood_step, normalized_step
+from lib.guidance import denoise_and_gradient, gains, gradient_and_tangent, likelihood_step, normalized_step
 from lib.jacobian import jacobian
 from lib.mixture import MemorizedPrior
 from lib.posterior import ConditionalDenoiser, lookup_weights
@@ -172,6 +172,21 @@ def test_likelihood_step_is_eulers_where_that_is_stable():
     precise = likelihood_step(gradient, population, linear_map(matrix), x, denoised, 0.1 * sigma, sigma, 1e-12)
     curvature = (gradient @ matrix.T / 2).square().sum(1, keepdim=True) / gradient.square().sum(1, keepdim=True)
     torch.testing.assert_close(precise, gradient / curvature, rtol=1e-2, atol=0)  # the exact minimum along g
+
+
+def test_step_along_the_gradient_is_that_of_forward_mode_whoever_finds_it():
+    examples, x, y = randn(5, 2), randn(4, 2, seed=1), torch.tensor([0.3, 0.2], dtype=torch.float64)
+    sigma = torch.tensor(0.8, dtype=torch.float64)
+    denoise = MemorizedPrior(examples, 0.1).denoise
+    x0, gradient, squares, tangent = gradient_and_tangent(denoise, stylized_2d, y, x, sigma)
+    for found, expected in zip((x0, gradient, squares), gradient_at(x, 0.8, examples, y), strict=True):
+        assert torch.equal(found, expected)
+    _, along = torch.func.jvp(lambda z: denoise(z, sigma), (x,), (gradient,))
+    torch.testing.assert_close(tangent(), along)
+    _, response = torch.func.jvp(stylized_2d, (x0,), (along,))
+    expected = response.norm(dim=1, keepdim=True) / gradient.norm(dim=1, keepdim=True)
+    for given in (None, tangent):
+        torch.testing.assert_close(gains(gradient, denoise, stylized_2d, x, x0, sigma, given)[0], expected)
 
 
 def test_variance_added_to_the_noise_weakens_the_pull():
