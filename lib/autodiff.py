@@ -31,8 +31,13 @@ def _vectorized_jvp(forward: Forward, x: Tensor, tangent: Tensor, num_data: int 
     return torch.func.jvp(lambda z: checks.apply_forward(forward, z, num_data=num_data), (x,), (tangent,), strict=True)
 
 
-def vjp(forward: Forward, x: Tensor, *, num_data: int | None = None) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-    """Values F(x) [B, m] and the pullback w [B, m] -> J(x)^T w [B, d]."""
+def vjp(
+    forward: Forward, x: Tensor, *, num_data: int | None = None, once: bool = False
+) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+    """Values F(x) [B, m] and the pullback w [B, m] -> J(x)^T w [B, d].
+
+    With `once` the pullback can be called a single time and frees the wavefields that it needs as it goes.
+    """
     with torch.enable_grad():
         leaf = x.detach().requires_grad_()
         data = checks.apply_forward(forward, leaf, num_data=num_data)
@@ -40,7 +45,7 @@ def vjp(forward: Forward, x: Tensor, *, num_data: int | None = None) -> tuple[Te
         raise ValueError(_NOT_DIFFERENTIABLE)
 
     def pullback(cotangent: Tensor) -> Tensor:
-        return torch.autograd.grad(data, leaf, cotangent, retain_graph=True)[0]
+        return torch.autograd.grad(data, leaf, cotangent, retain_graph=not once)[0]
 
     return data.detach(), pullback
 
@@ -85,7 +90,7 @@ def pull(forward: Forward, x: Tensor, cotangents: Tensor, *, max_rows: int = 32,
     """Several pullbacks J(x_n)^T w a point, many in one reverse-mode call: cotangents [n, q, m] -> [n, q, d]."""
     pulled = cotangents.new_empty(*cotangents.shape[:2], x.shape[1])
     for point, column in _pairs(cotangents, max_rows):
-        pulled[point, column] = vjp(forward, x[point], num_data=num_data)[1](cotangents[point, column])
+        pulled[point, column] = vjp(forward, x[point], num_data=num_data, once=True)[1](cotangents[point, column])
     return pulled
 
 

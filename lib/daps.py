@@ -110,7 +110,7 @@ class _Target:
 
     def descent(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Its value [B, 1], minus its gradient, the part of that which the data make [B, d], the squared misfit [B]."""
-        data, pullback = vjp(self.forward, x, num_data=len(self.d_obs))
+        data, pullback = vjp(self.forward, x, num_data=len(self.d_obs), once=True)
         residual = (self.d_obs - data) / self.noise_std
         pull, squares = pullback(residual) / self.noise_std, residual.double().square().sum(1)
         energy = (squares + (x - self.guess).double().square().sum(1) / self.variance) / 2

@@ -53,9 +53,9 @@ class Settled:
         """Remember D [B, d] and the squared misfit [B] of this level."""
         self._x0, self._squares = denoised.detach(), squares
 
-    def squares(self, rows: Tensor) -> Tensor:
-        """The squared misfits of these rows at the level before."""
-        return self._squares[rows]
+    def squares(self) -> Tensor:
+        """The squared misfits [B] at the level before."""
+        return self._squares.clone()
 
 
 def denoise_and_gradient(
@@ -69,6 +69,13 @@ def denoise_and_gradient(
     return gradient_and_tangent(denoise, forward, d_obs, x, sigma, settled=settled)[:3]
 
 
+def _pulled(forward: Forward, d_obs: Tensor, x0: Tensor) -> tuple[Tensor, Tensor]:
+    """J_F^T r of the residuals r = d_obs - F(x0), [B, d], and |r|^2, [B]."""
+    data, pullback = vjp(forward, x0, num_data=len(d_obs), once=True)
+    residual = d_obs - data
+    return pullback(residual), residual.square().sum(1)
+
+
 def gradient_and_tangent(
     denoise: Denoiser, forward: Forward, d_obs: Tensor, x: Tensor, sigma: Tensor, *, settled: Settled | None = None
 ) -> tuple[Tensor, Tensor, Tensor, Callable[[], Tensor]]:
@@ -77,14 +84,13 @@ def gradient_and_tangent(
     J_D g is the derivative of J_D^T w in w along g: a second reverse pass, a third of the time of torch's forward mode.
     """
     leaf, denoised = with_graph(denoise, x, sigma)
-    pull, squares = torch.zeros_like(denoised), denoised.new_zeros(len(denoised))
-    known = settled.rows(leaf, denoised) if settled else torch.zeros_like(squares, dtype=torch.bool)
-    if bool(known.any()):
-        squares[known] = settled.squares(known)
-    if not bool(known.all()):
-        data, pullback = vjp(forward, denoised[~known] if bool(known.any()) else denoised, num_data=len(d_obs))
-        residual = d_obs - data
-        pull[~known], squares[~known] = pullback(residual), residual.square().sum(1)
+    known = settled.rows(leaf, denoised) if settled else None
+    if known is None or not bool(known.any()):
+        pull, squares = _pulled(forward, d_obs, denoised)
+    else:
+        pull, squares = torch.zeros_like(denoised), settled.squares()
+        if not bool(known.all()):
+            pull[~known], squares[~known] = _pulled(forward, d_obs, denoised[~known])
     if settled:
         settled.keep(denoised, squares)
     with torch.enable_grad():

@@ -134,4 +134,4 @@ class ConditionalDenoiser:
     def __call__(self, x: Tensor, sigma: float | Tensor) -> Tensor:
         """Denoise x [B, d] at level sigma (a float, 0-d or [B]); returns [B, d]."""
         x = checks.tensor("x", x, shape=(None, self.examples.shape[1]), like=self.examples)
-        return self._points.moments(x, checks.noise_level(sigma, x).square())[1]
+        return self._points.mean(x, checks.noise_level(sigma, x).square())

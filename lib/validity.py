@@ -92,7 +92,7 @@ def validity(
         # |p - r|^2 - |p|^2, without the difference of two large squares
         misfit.append((left * (left - 2 * predicted)).sum(1) / 2)
         remainder.append(left.norm(dim=1) / len(d_obs) ** 0.5)
-        gradients.append(vjp(forward, x, num_data=len(d_obs))[1](left.to(x.dtype)))
+        gradients.append(vjp(forward, x, num_data=len(d_obs), once=True)[1](left.to(x.dtype)))
     pull = mixture.lengths(torch.cat(gradients)) / noise_std
     top = torch.topk(mixture.log_weights, min(2, len(means))).values.tolist()
     return Validity(

@@ -72,6 +72,10 @@ def test_pullback_is_the_transposed_jacobian_and_can_be_used_twice():
     torch.testing.assert_close(data, wavy(x))
     torch.testing.assert_close(pullback(w), expected)
     torch.testing.assert_close(pullback(2 * w), 2 * expected)
+    pullback = vjp(wavy, x, once=True)[1]
+    torch.testing.assert_close(pullback(w), expected)
+    with pytest.raises(RuntimeError, match="second time"):
+        pullback(w)
 
 
 @pytest.mark.parametrize("forward", [wavy, linear_map(randn(7, 5))])

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib import mixture
+from lib import point_masses
 from lib.jacobian import jacobian
 from lib.mixture import MemorizedPrior
 
@@ -24,9 +24,9 @@ def overlapping(n=20, d=3, bandwidth=0.7):
 @pytest.fixture(params=["direct", "product", "streamed"])
 def path(request, monkeypatch):
     if request.param != "direct":
-        monkeypatch.setattr(mixture, "_DIRECT", 0)
+        monkeypatch.setattr(point_masses, "_DIRECT", 0)
     if request.param == "streamed":
-        monkeypatch.setattr(mixture, "_BLOCK", 30)
+        monkeypatch.setattr(point_masses, "_BLOCK", 30)
 
 
 def brute_force_denoise(examples, x, sigma, bandwidth=0.0):
@@ -85,6 +85,31 @@ def test_bandwidth_zero_is_the_limit_of_the_mixture():
     priors = [MemorizedPrior(examples, bandwidth) for bandwidth in (1e-1, 1e-2, 1e-3)]
     gaps = [float((p.denoise(x, 0.5, include_bandwidth=True) - p.denoise(x, 0.5)).norm()) for p in priors]
     assert [gaps[1] / gaps[0], gaps[2] / gaps[1]] == pytest.approx([1e-2, 1e-2], rel=0.1)
+
+
+@pytest.mark.parametrize("centre", [0.0, 1e3])
+@pytest.mark.parametrize("name", ["denoise", "log_prob"])
+def test_derivatives_are_those_of_the_formula(path, centre, name):
+    examples, x, w = centre + randn(20, 3), centre + randn(4, 3, seed=1), randn(4, 3, seed=2)
+    prior = MemorizedPrior(examples, 0.7)
+
+    def log_prob(z):  # up to a constant
+        return torch.logsumexp(-(z[:, None] - examples).square().sum(2) / (2 * 0.7**2), 1)
+
+    plain = {"denoise": lambda z: brute_force_denoise(examples, z, 0.7), "log_prob": log_prob}[name]
+    ours = {"denoise": lambda z: prior.denoise(z, 0.7), "log_prob": prior.log_prob}[name]
+
+    def slope(f, z):
+        return torch.func.grad(lambda u: (f(u).reshape(len(u), -1) * w).sum())(z)
+
+    def forward_mode(f, z):
+        return torch.func.jvp(f, (z,), (w,))[1]
+
+    def curvature(f, z):
+        return torch.func.grad(lambda u: slope(f, u).square().sum())(z)
+
+    for derivative in (slope, forward_mode, curvature):
+        torch.testing.assert_close(derivative(ours, x), derivative(plain, x), rtol=1e-6, atol=1e-8)
 
 
 def test_point_mass_jacobian_dies_and_mixture_jacobian_does_not():

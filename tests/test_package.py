@@ -12,7 +12,7 @@ FILES = sorted((Path(__file__).parent.parent / "lib").glob("*.py"))
 ROWS = [
     ["checks", "constants"],
     ["gaussian", "checkpoints", "layers", "autodiff", "calibration", "convergence", "transport", "neighbours"],
-    ["low_rank"],
+    ["low_rank", "point_masses"],
     ["mixture", "jacobian", "schedule", "diagnostics", "density", "ppca", "conditioning"],
     ["formats", "download", "remedies", "augmentation", "mapped", "content", "parts"],
     ["units", "geology"],

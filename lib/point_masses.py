@@ -1,0 +1,136 @@
+"""Weighted training examples: the streamed sums over point masses that every closed form here needs.
+
+Everything goes through log-sum-exp and runs over the examples in blocks, so that memory stays small whatever N.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from lib import checks
+
+_BLOCK = 2**20  # entries of one block of the [B, N] distance table
+_SHIFTED = 2**20  # numbers of examples that are shifted at a time, in a copy that stays in the processor's cache
+_DIRECT = 2**20  # up to so many entries x - x_n are formed one by one: exact, and the product costs as much
+
+
+class WeightedExamples:
+    """Weighted point masses sum_n w_n delta(x - x_n): the streamed sums that every closed form here needs.
+
+    Args:
+        examples: Point masses, [N, d].
+        log_weights: Log-weights, [N]; None means equal weights. Masses of weight zero are left out.
+
+    Raises:
+        TypeError, ValueError: Wrong type, shape or dtype, non-finite entries, no examples.
+    """
+
+    def __init__(self, examples: Tensor, log_weights: Tensor | None = None):
+        self.examples = checks.tensor("examples", examples, shape=(None, None))
+        if log_weights is None:
+            log_weights = examples.new_full((len(examples),), -math.log(len(examples)))
+        else:
+            log_weights = checks.log_weights(log_weights, examples)
+            keep = torch.isfinite(log_weights)
+            if not bool(keep.all()):
+                self.examples, log_weights = examples[keep], log_weights[keep]
+        self.log_weights = log_weights
+        # The product form below rounds at the size of the vectors it is given: examples whose common mean outweighs
+        # their spread (velocities in m/s) are shifted by it, block by block; centred ones stay as they are.
+        self._centre = self.examples.mean(0)
+        self._squares = torch.linalg.vector_norm(self.examples, dim=1).square()
+        self._off_centre = bool(2 * self._centre.square().sum() > self._squares.mean())
+        if self._off_centre:
+            self._squares = torch.cat([part.square().sum(1) for part, _ in self._shifted(slice(None))])
+        else:
+            self._centre = torch.zeros_like(self._centre)
+
+    def blocks(self, batch: int) -> Iterator[slice]:
+        """Slices that cut the examples into blocks for a batch of so many points."""
+        step = max(1, _BLOCK // max(1, batch))
+        return (slice(start, start + step) for start in range(0, len(self.examples), step))
+
+    def _shifted(self, block: slice) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield a block less the centre, in parts, with their squares."""
+        step = max(1, _SHIFTED // self.examples.shape[1]) if self._off_centre else len(self.examples)
+        for part, squares in zip(self.examples[block].split(step), self._squares[block].split(step), strict=True):
+            yield (part - self._centre if self._off_centre else part), squares
+
+    def _direct(self, x: Tensor) -> bool:
+        return len(x) * self.examples.numel() <= _DIRECT
+
+    def squared_distances(self, x: Tensor, block: slice) -> Tensor:
+        """Squared distances |x_b - x_n|^2 to the examples of a block, [B, n]; unless `_direct`, less |x_b - c|^2.
+
+        What all examples share is left out of the product form: beside it the differences would drown in rounding.
+        """
+        offset = x - self._centre
+        by_product = [torch.addmm(own, offset, part.T, alpha=-2.0) for part, own in self._shifted(block)]
+        squares = by_product[0] if len(by_product) == 1 else torch.cat(by_product, 1)
+        if not self._direct(x):
+            return squares
+        # Exact values, and the derivatives of the product form: differentiated, the differences take ten times as long.
+        slopes = squares + offset.square().sum(-1, keepdim=True)
+        return (x[:, None] - self.examples[block]).detach().square().sum(-1) + (slopes - slopes.detach())
+
+    def log_sum(self, x: Tensor, variance: Tensor) -> Tensor:
+        """log sum_n w_n exp(-|x - x_n|^2 / (2 variance)), [B].
+
+        Args:
+            x: Points, [B, d].
+            variance: Kernel variance, [1, 1] or [B, 1].
+        """
+        logs, nearest = [], []
+        for _, logits, near in self._logits(x, variance):
+            logs.append(logits.logsumexp(1))
+            nearest.append(near)
+        closest, offsets = _from_the_closest(logs, nearest, variance)
+        if not self._direct(x):
+            closest = closest + (x - self._centre).square().sum(-1, keepdim=True)
+        return torch.logsumexp(offsets, 1) - (closest / (2 * variance))[:, 0]
+
+    def mean(self, x: Tensor, variance: Tensor) -> Tensor:
+        """sum_n r_n x_n with r_n ~ w_n exp(-|x - x_n|^2 / (2 variance)), [B, d]; arguments as those of `log_sum`."""
+        logs, nearest, means = [], [], []
+        for block, logits, near in self._logits(x, variance):
+            # The derivative of a one-hot share is exactly zero, not rounding.
+            means.append(torch.softmax(logits, 1) @ self.examples[block])
+            logs.append(logits.logsumexp(1))
+            nearest.append(near)
+        if len(means) == 1:
+            return means[0]
+        _, offsets = _from_the_closest(logs, nearest, variance)
+        return torch.einsum("bk,kbd->bd", torch.softmax(offsets, 1), torch.stack(means))
+
+    def _logits(self, x: Tensor, variance: Tensor) -> Iterator[tuple[slice, Tensor, Tensor]]:
+        """By block of examples: its slice, log(r_n / r) [B, n], and the squared distance [B, 1] that r belongs to.
+
+        Measured from the nearest example, at least one exponent stays finite however small the variance.
+        """
+        for block in self.blocks(len(x)):
+            squares = self.squared_distances(x, block)
+            nearest = _not_overflowed(squares.detach().amin(1, keepdim=True))
+            yield block, self.log_weights[block] - (squares - nearest) / (2 * variance), nearest
+
+    def responsibilities(self, x: Tensor, variance: Tensor) -> Tensor:
+        """Normalized r_n ~ w_n exp(-|x - x_n|^2 / (2 variance)), [B, N]; not streamed, its result is the table."""
+        squares = torch.cat([self.squared_distances(x, block) for block in self.blocks(len(x))], 1)
+        nearest = _not_overflowed(squares.detach().amin(1, keepdim=True))
+        return torch.softmax(self.log_weights - (squares - nearest) / (2 * variance), 1)
+
+
+def _from_the_closest(logs: list[Tensor], nearest: list[Tensor], variance: Tensor) -> tuple[Tensor, Tensor]:
+    """The smallest squared distance of all blocks, [B, 1], and their log-sums seen from there, [B, K]."""
+    nearest = torch.cat(nearest, 1)
+    closest = nearest.amin(1, keepdim=True)
+    return closest, torch.stack(logs, 1) - (nearest - closest) / (2 * variance)
+
+
+def _not_overflowed(squares: Tensor) -> Tensor:
+    if not bool(torch.isfinite(squares).all()):
+        raise ValueError(f"x must be so near the examples that |x - x_n|^2 fits in {squares.dtype}, got an overflow")
+    return squares
