@@ -12,7 +12,7 @@ from lib.schedule import karras_sigmas
 @pytest.mark.parametrize("direct", [2**20, 0])
 def test_guidance_is_exactly_zero_where_one_example_holds_the_responsibility(direct, monkeypatch):
     # Not merely small: rounding divided by sigma^2 would push the state off its example.
-    monkeypatch.setattr("lib.mixture._DIRECT", direct)
+    monkeypatch.setattr("lib.point_masses._DIRECT", direct)
     drawn = torch.Generator().manual_seed(0)
     examples = torch.randn(20, 64, generator=drawn)
     x = examples[:4] + 0.02 * torch.randn(4, 64, generator=drawn)
