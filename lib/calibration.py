@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import scipy
 import torch
-from scipy import stats
 from torch import Tensor
 
 from lib import checks
@@ -86,14 +86,14 @@ def rank_uniformity(
         raise ValueError(f"test must be 'chi2' or 'ks', got {test!r}")
     if test == "ks":
         positions = _positions(_ranks(ranks, checks.count("num_samples", num_samples)), num_samples, generator)
-        values = [stats.kstest(column.cpu().numpy(), "uniform").pvalue for column in positions.T]
+        values = [scipy.stats.kstest(column.cpu().numpy(), "uniform").pvalue for column in positions.T]
     else:
         counts = rank_histogram(ranks, num_samples, num_bins=num_bins)
         if len(ranks) < 5 * num_bins:
             raise ValueError(
                 f"ranks must be at least 5 a bin ({5 * num_bins}) for the chi-square test, got {len(ranks)}"
             )
-        values = stats.chisquare(counts.cpu().numpy()).pvalue
+        values = scipy.stats.chisquare(counts.cpu().numpy()).pvalue
     return torch.as_tensor(values, dtype=torch.float64, device=ranks.device)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+import scipy
 import torch
-from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 from lib import checks
@@ -67,7 +67,7 @@ def fit_bandwidth(examples: Tensor, held_out: Tensor | None = None) -> float:
     grid = torch.linspace(low - 0.01, high + 0.01, 60, dtype=torch.float64).tolist()
     best = min(range(60), key=lambda k: loss(grid[k]))
     bounds = grid[max(best - 1, 0)], grid[min(best + 1, 59)]
-    return math.exp(minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-6}).x)
+    return math.exp(scipy.optimize.minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-6}).x)
 
 
 def cross_validated(fit: Callable[[Tensor], Callable[[Tensor], Tensor]], examples: Tensor, *, folds: int = 5) -> float:

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 import torch
-from scipy.optimize import minimize
 from torch import Tensor
 from tqdm import tqdm
 
@@ -95,7 +95,7 @@ def invert(
 
     first = start.detach().double().cpu().numpy()
     with bar:
-        found = minimize(
+        found = scipy.optimize.minimize(
             objective, first, jac=True, method="L-BFGS-B", callback=record, options={"maxiter": num_iterations}
         )
     history = torch.tensor([seen[first.tobytes()], *misfits], dtype=torch.float64)

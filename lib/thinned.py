@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import scipy
 import torch
-from scipy.signal import firwin
 from torch import Tensor
 
 from lib import checks
@@ -48,7 +48,7 @@ class Thinned:
 
 def _filter(nt: int, dt: float, cutoff: float, every: int) -> Tensor:
     """The matrix from nt samples to those kept, [nt, k], double precision."""
-    taps = torch.from_numpy(firwin(2 * every + 1, cutoff, fs=1 / dt))
+    taps = torch.from_numpy(scipy.signal.firwin(2 * every + 1, cutoff, fs=1 / dt))
     kept = torch.arange(0, nt, every)
     lag = torch.arange(nt)[:, None] - kept[None, :] + every
     inside = (lag >= 0) & (lag < len(taps))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import scipy
 import torch
-from scipy import stats
 from torch import Tensor
 
 from lib import checks
@@ -60,7 +60,7 @@ def wasserstein(
             raise ValueError(
                 f"method 'exact' takes at most {_MAX_EXACT} points a set, got {len(first)} and {len(second)}"
             )
-        return float(stats.wasserstein_distance_nd(first.cpu().numpy(), second.cpu().numpy(), *masses))
+        return float(scipy.stats.wasserstein_distance_nd(first.cpu().numpy(), second.cpu().numpy(), *masses))
     directions = torch.randn(num_projections, d, generator=generator, dtype=first.dtype, device=first.device)
     directions = directions / torch.linalg.vector_norm(directions, dim=1, keepdim=True)
     slices = zip((first @ directions.T).T, (second @ directions.T).T, strict=True)
@@ -68,7 +68,7 @@ def wasserstein(
 
 
 def _along(first: Tensor, second: Tensor, masses: list) -> float:
-    return float(stats.wasserstein_distance(first.cpu().numpy(), second.cpu().numpy(), *masses))
+    return float(scipy.stats.wasserstein_distance(first.cpu().numpy(), second.cpu().numpy(), *masses))
 
 
 def _masses(name: str, weights: Tensor | None, points: Tensor):
