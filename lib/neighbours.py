@@ -16,8 +16,8 @@ _AMID = 1000  # examples whose mean is a point amid them all
 def nearest_distances(samples: Tensor, examples: Tensor, k: int, *, block: int = 2048) -> tuple[Tensor, Tensor]:
     """Distances to the k nearest examples, [B, k], ascending, and their indices, [B, k].
 
-    Blocks of samples meet blocks of examples. A matrix product picks k + 4 candidates, whose distances are then formed
-    from differences: an exact copy is at distance 0.
+    Blocks of samples meet blocks of examples. A matrix product picks k + 4 candidates. Where their distance is a small
+    difference of large numbers it is formed once more, from x - x_n itself: an exact copy is at distance 0.
 
     Args:
         samples: Points, [B, d].
@@ -33,22 +33,25 @@ def nearest_distances(samples: Tensor, examples: Tensor, k: int, *, block: int =
     k, block = checks.count("k", k), checks.count("block", block)
     if k > len(examples):
         raise ValueError(f"k must be at most the number of examples ({len(examples)}), got {k}")
-    near = _candidates(samples, examples, min(k + 4, len(examples)), block)
-    # Results have their room beforehand: small ones kept between large blocks would scatter the memory, and double it.
-    distances, indices = samples.new_empty(len(samples), k), near.new_empty(len(samples), k)
+    squares, near, close = _candidates(samples, examples, min(k + 4, len(examples)), block)
+    distances = squares.clamp_min(0).sqrt()
     rows = max(1, _CACHED // (near.shape[1] * examples.shape[1]))
     for start in range(0, len(samples), rows):
-        here, numbers = slice(start, start + rows), near[start : start + rows]
-        exact = torch.linalg.vector_norm(samples[here, None] - examples[numbers], dim=-1)
-        ordered, order = exact.sort(dim=1)
-        distances[here], indices[here] = ordered[:, :k], numbers.gather(1, order[:, :k])
+        here, which = slice(start, start + rows), close[start : start + rows]
+        pairs = samples[here].repeat_interleave(which.sum(1), 0) - examples[near[here][which]]
+        distances[here][which] = torch.linalg.vector_norm(pairs, dim=-1)
+    distances, order = distances.sort(dim=1)
+    distances, indices = distances[:, :k].contiguous(), near.gather(1, order[:, :k])
     checks.finite("distance from samples to examples", distances)
     return distances, indices
 
 
 @torch.no_grad()
-def _candidates(samples: Tensor, examples: Tensor, k: int, block: int) -> Tensor:
-    """Indices [B, k] of the examples with the smallest |x_n|^2 - 2 x.x_n, which orders as the distance does.
+def _candidates(samples: Tensor, examples: Tensor, k: int, block: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Squared distances |x|^2 + |x_n|^2 - 2 x.x_n and indices of the k nearest examples, in no order, all [B, k].
+
+    The third tells where the square is below |x|^2 / 4. Elsewhere |x| is at most 2 and |x_n| at most 3 distances long:
+    no term of the sum is more than 12 times the square, and its rounding stays small.
 
     Everything is measured from a point amid the examples, or the differences would drown in the rounding of the
     product. The large blocks are written into the same room again and again: fresh memory costs as much as the work.
@@ -68,12 +71,23 @@ def _candidates(samples: Tensor, examples: Tensor, k: int, block: int) -> Tensor
                 piece = rows[first : first + width]
                 values = table[: len(here) * len(piece)].view(len(here), len(piece))
                 torch.addmm(squares[first : first + width], here, piece.T, alpha=-2.0, out=values)
-                values, places = values.topk(min(k, values.shape[1]), largest=False, sorted=False)
-                values = torch.cat([best[number][0], values], 1)
-                places = torch.cat([best[number][1], places + start + first], 1)
-                kept = values.topk(min(k, values.shape[1]), largest=False, sorted=False)
-                best[number] = kept.values, places.gather(1, kept.indices)
-    return torch.cat([places for _, places in best])
+                best[number] = _merged(best[number], values, start + first, k)
+    values, places = (torch.cat(parts) for parts in zip(*best, strict=True))
+    own = torch.cat([torch.linalg.vector_norm(part - centre, dim=1, keepdim=True).square() for part in parts])
+    return values + own, places, values + own < own / 4
+
+
+def _merged(best: tuple[Tensor, Tensor], values: Tensor, first: int, k: int) -> tuple[Tensor, Tensor]:
+    """The k smallest values of the rows so far and their places, [B, k], with those of a block [B, n] taken in."""
+    everything = min(k, values.shape[1])
+    # A later block seldom holds many of the k smallest, and fewer are sooner found: a guess, and whether it was enough.
+    guess = min(everything, 8 + 2 * k * values.shape[1] // (first + 1)) if first else everything
+    found, places = values.topk(guess, largest=False, sorted=False)
+    if guess < everything and bool((found.amax(1) < best[0].amax(1)).any()):
+        found, places = values.topk(everything, largest=False, sorted=False)
+    values, places = torch.cat([best[0], found], 1), torch.cat([best[1], places + first], 1)
+    kept = values.topk(min(k, values.shape[1]), largest=False, sorted=False)
+    return kept.values, places.gather(1, kept.indices)
 
 
 def nearest_ratio(samples: Tensor, examples: Tensor, k: int) -> Tensor:

@@ -23,6 +23,24 @@ def test_blocks_of_any_size_find_the_same_neighbours(k, monkeypatch):
         assert torch.equal(indices, table.indices[:, :k])
 
 
+@pytest.mark.parametrize("farthest_first", [True, False])
+def test_many_neighbours_in_one_late_block_are_all_found(farthest_first, monkeypatch):
+    monkeypatch.setattr(neighbours, "_BLOCK", 50 * 3)
+    examples, samples = randn(400, 3), 0.1 * randn(6, 3, seed=1)
+    examples = examples[examples.norm(dim=1).argsort(descending=farthest_first)]
+    table = torch.cdist(samples, examples, compute_mode="donot_use_mm_for_euclid_dist").sort(1)
+    distances, indices = nearest_distances(samples, examples, 40)
+    torch.testing.assert_close(distances, table.values[:, :40])
+    assert torch.equal(indices, table.indices[:, :40])
+
+
+def test_distances_near_and_far_are_right_in_single_precision():
+    examples = (1e-4 * 2.0 ** torch.arange(40)[:, None] * randn(40, 30) + 100).float()  # from copies to far away
+    samples = examples[::7] + 1e-3 * randn(6, 30, seed=1).float()
+    exact = torch.cdist(samples.double(), examples.double(), compute_mode="donot_use_mm_for_euclid_dist").sort(1).values
+    torch.testing.assert_close(nearest_distances(samples, examples, 40)[0].double(), exact, rtol=2e-6, atol=0)
+
+
 def test_a_copy_in_the_last_block_is_at_distance_zero(monkeypatch):
     monkeypatch.setattr(neighbours, "_BLOCK", 64)
     examples = (1000 * randn(100, 8) + 1e5).float()

@@ -71,3 +71,15 @@ def test_public_names_are_documented_and_only_the_command_prints(path):
 def test_importing_the_package_loads_no_library():
     code = "import sys, lib; sys.exit(any(name in sys.modules for name in ('torch', 'numpy', 'matplotlib')))"
     assert subprocess.run([sys.executable, "-c", code], cwd=FILES[0].parents[1], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("module", ["mixture", "samplers", "posterior", "seismic", "diagnostics", "density"])
+def test_a_module_loads_no_heavy_library_before_it_is_used(module):
+    heavy = (
+        "('matplotlib', 'scipy.stats', 'scipy.signal', 'scipy.optimize', 'blackjax', 'dask', 'sklearn', 'ipywidgets')"
+    )
+    code = f"import sys, lib.{module}; sys.exit(' '.join(name for name in {heavy} if name in sys.modules) or 0)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=FILES[0].parents[1], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
