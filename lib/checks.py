@@ -8,7 +8,6 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
 
 Forward = Callable[[Tensor], Tensor]
 Denoiser = Callable[[Tensor, Tensor], Tensor]
@@ -57,7 +56,7 @@ def same_kind(name: str, value: Tensor, like: Tensor) -> None:
 def finite(name: str, value: Tensor) -> None:
     """Refuse NaN and infinite entries, and a tensor without entries on the meta device (ValueError)."""
     _not_meta(name, value)
-    value = forward_ad.unpack_dual(value).primal.detach()  # a derivative carried along would be worked out, too
+    value = value.detach()
     # The extremes are NaN or infinite if any entry is, and cost no table as large as `value`.
     if all(map(math.isfinite, torch.stack(torch.aminmax(value)).tolist())):
         return

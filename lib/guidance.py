@@ -73,7 +73,7 @@ def _pulled(forward: Forward, d_obs: Tensor, x0: Tensor) -> tuple[Tensor, Tensor
     """J_F^T r of the residuals r = d_obs - F(x0), [B, d], and |r|^2, [B]."""
     data, pullback = vjp(forward, x0, num_data=len(d_obs), once=True)
     residual = d_obs - data
-    return pullback(residual), residual.square().sum(1)
+    return pullback(residual), torch.linalg.vecdot(residual, residual)
 
 
 def gradient_and_tangent(
@@ -146,9 +146,10 @@ def gains(
 
     One forward-mode solve of the samples that have a direction; 0 for those that have none.
     """
-    moved = gradient.any(1)
-    answer = torch.zeros_like(gradient[:, :1])
-    if not bool(moved.any()):
+    moved, answer = gradient.any(1), torch.zeros_like(gradient[:, :1])
+    if bool(moved.all()):
+        moved = slice(None)
+    elif not bool(moved.any()):
         return answer, answer.clone()
     ahead = tangent() if tangent else _along(denoise, x, sigma, gradient)
     with torch.no_grad():
@@ -171,6 +172,6 @@ def _along(denoise: Denoiser, x: Tensor, sigma: Tensor, step: Tensor) -> Tensor:
 def damped_step(gradient: Tensor, gain: Tensor, interval: Tensor, variance: float) -> Tensor:
     """The step of `likelihood_step` for a gain |J_F J_D g| / |g| [B, 1] already known, [B, d]."""
     stiffness = interval / variance * gain.square()
-    cut = (1 + (2 / stiffness.clamp_min(2)).pow(0.25)) / stiffness.clamp_min(2)
-    share = torch.where(stiffness > 2, cut, 1.0)
+    stable = stiffness.clamp_min(2)
+    share = torch.where(stiffness > 2, (1 + (2 / stable).pow(0.25)) / stable, 1.0)
     return share * interval / variance * gradient

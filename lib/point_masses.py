@@ -75,7 +75,7 @@ class WeightedExamples:
             return squares
         # Exact values, and the derivatives of the product form: differentiated, the differences take ten times as long.
         slopes = squares + offset.square().sum(-1, keepdim=True)
-        return (x[:, None] - self.examples[block]).detach().square().sum(-1) + (slopes - slopes.detach())
+        return (x.detach()[:, None] - self.examples[block]).square().sum(-1) + (slopes - slopes.detach())
 
     def log_sum(self, x: Tensor, variance: Tensor) -> Tensor:
         """log sum_n w_n exp(-|x - x_n|^2 / (2 variance)), [B].
@@ -99,10 +99,10 @@ class WeightedExamples:
         for block, logits, near in self._logits(x, variance):
             # The derivative of a one-hot share is exactly zero, not rounding.
             means.append(torch.softmax(logits, 1) @ self.examples[block])
+            if block.stop - block.start >= len(self.examples):
+                return means[0]
             logs.append(logits.logsumexp(1))
             nearest.append(near)
-        if len(means) == 1:
-            return means[0]
         _, offsets = _from_the_closest(logs, nearest, variance)
         return torch.einsum("bk,kbd->bd", torch.softmax(offsets, 1), torch.stack(means))
 

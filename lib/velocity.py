@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 import torch
@@ -91,6 +92,7 @@ class CosineField:
         # The argument of the tanh is linear in (coefficients, 1): one product, since in forward mode each sum and each
         # product with a constant takes torch a fifth of a millisecond.
         middle, half = self._middle_and_half()
+        self._ends = tuple(Constant(torch.tensor(end, dtype=torch.float64)) for end in (middle, max_vel))
         self._bent = Constant(torch.cat([self.basis.flatten(1), self.background.reshape(1, -1) - middle]) / half)
 
     def field(self, coefficients: Tensor) -> Tensor:
@@ -117,7 +119,7 @@ class CosineField:
         """Velocities, m/s, of (velocity - middle) / half; nothing changes near 0, and nothing passes the bounds."""
         # In float32 the sum may round to a number beyond the bounds, which the wave equation would refuse.
         low, high = _inside(self.bounds, place.dtype)
-        centre, top = (place.new_tensor(value) for value in (self._middle_and_half()[0], self.bounds[1]))
+        centre, top = (end.like(place) for end in self._ends)
         return torch.lerp(centre, top, torch.tanh(place)).clamp(low, high)
 
     def sample(
@@ -133,6 +135,7 @@ class CosineField:
         return torch.randn(shape, generator=generator, dtype=dtype, device=device)
 
 
+@functools.cache
 def _inside(bounds: tuple[float, float], dtype: torch.dtype) -> tuple[float, float]:
     """The smallest and the largest number of a dtype that lie within the bounds."""
     low, high = (torch.tensor(bound, dtype=dtype) for bound in bounds)
