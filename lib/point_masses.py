@@ -97,11 +97,11 @@ class WeightedExamples:
         """sum_n r_n x_n with r_n ~ w_n exp(-|x - x_n|^2 / (2 variance)), [B, d]; arguments as those of `log_sum`."""
         logs, nearest, means = [], [], []
         for block, logits, near in self._logits(x, variance):
-            # The derivative of a one-hot share is exactly zero, not rounding.
-            means.append(torch.softmax(logits, 1) @ self.examples[block])
+            shares = torch.softmax(logits, 1)  # where one is 1, the derivative of all is exactly zero, not rounding
+            means.append(shares @ self.examples[block])
             if block.stop - block.start >= len(self.examples):
                 return means[0]
-            logs.append(logits.logsumexp(1))
+            logs.append(logits.amax(1) - shares.amax(1).log())  # the log-sum, without another table
             nearest.append(near)
         _, offsets = _from_the_closest(logs, nearest, variance)
         return torch.einsum("bk,kbd->bd", torch.softmax(offsets, 1), torch.stack(means))
@@ -114,7 +114,11 @@ class WeightedExamples:
         for block in self.blocks(len(x)):
             squares = self.squared_distances(x, block)
             nearest = _not_overflowed(squares.detach().amin(1, keepdim=True))
-            yield block, self.log_weights[block] - (squares - nearest) / (2 * variance), nearest
+            if squares.requires_grad:
+                logits = self.log_weights[block] - (squares - nearest) / (2 * variance)
+            else:  # in the room that is there: fresh memory costs as much as the work
+                logits = squares.sub_(nearest).div_(-2 * variance).add_(self.log_weights[block])
+            yield block, logits, nearest
 
     def responsibilities(self, x: Tensor, variance: Tensor) -> Tensor:
         """Normalized r_n ~ w_n exp(-|x - x_n|^2 / (2 variance)), [B, N]; not streamed, its result is the table."""
