@@ -1,6 +1,6 @@
 """Does a posterior with all its Jacobians cost seconds, for a cheap map and for waves?
 
-    python bench/linearized_posterior.py [--examples 50] [--repeats 5] [--waves 20] [--modes 36]
+    python bench/linearized_posterior.py [--examples 50] [--repeats 9] [--waves 20] [--modes 36]
 
 First a map made of torch operations (a network with three hidden layers, 100 parameters, 400 data): the time of
 `linearized_posterior`, which gives Jacobians, means, covariances and weights, over that of a loop with one backward
@@ -95,7 +95,7 @@ def main():
     """Measure, print two tables, return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--examples", type=int, default=50)
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--waves", type=int, default=20)
     parser.add_argument("--modes", type=int, default=36)
     sizes = parser.parse_args()
