@@ -1,6 +1,6 @@
 """How do times grow: with the number and the size of the examples, with samples, shots and the grid?
 
-    python bench/growth.py [--largest 1000000] [--repeats 3]
+    python bench/growth.py [--largest 1000000] [--repeats 7]
 
 Each line of work is timed over a range (best of the repeats) and an exponent is fitted to log time against log size,
 for N from 10^4 up, below which overhead counts. Beside the times of the mixture stand those of the bare products,
@@ -134,7 +134,7 @@ def main():
     """Measure, print the tables, return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--largest", type=int, default=1_000_000)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=7)
     options = parser.parse_args()
     print(environment())
     bar = tqdm(total=sum(10**k <= options.largest for k in range(2, 7)) + 16, desc="growth", unit="point")
