@@ -10,7 +10,7 @@ from torch import Tensor
 from lib import checks
 from lib.checks import Denoiser, Forward
 from lib.diagnostics import effective_sample_size
-from lib.guidance import damped_step, denoise_and_gradient, gains
+from lib.guidance import damped_step, gains, gradient_and_tangent
 from lib.reverse import Callback, Extrapolation, normal, observed, reverse_process, transition, variance_rule
 
 
@@ -86,8 +86,8 @@ def twisted_smc(
 
     def advance(x: Tensor, sigma: Tensor, following: Tensor, tell: Callable[..., None]) -> Tensor:
         nonlocal log_weights, twist_before
-        x0, gradient, squares = denoise_and_gradient(denoise, forward, d_obs, x, sigma)
-        gain, slope = gains(gradient, denoise, forward, x, x0, sigma)
+        x0, gradient, squares, tangent = gradient_and_tangent(denoise, forward, d_obs, x, sigma)
+        gain, slope = gains(gradient, denoise, forward, x, x0, sigma, tangent)
         added = given(sigma) if given else float(sigma**2 / (1 + sigma**2) * slope.max().square())
         variance = noise_std**2 + added
         entries = weigh(squares, variance)
