@@ -1,9 +1,10 @@
 """Do nearest neighbours of an audit cost more than the matrix product they cannot do without?
 
-    python bench/audit.py [--samples 2000] [--examples 100000] [--dim 4096] [--neighbours 50]
+    python bench/audit.py [--samples 2000] [--examples 100000] [--dim 4096] [--neighbours 50] [--repeats 2]
 
-Prints the time of `nearest_distances` over that of samples @ examples.T, taken in the same blocks, in the same run, and
-the peak memory beyond the data. Limits: 1.25 and 1 GB; the exit status is 1 beyond them.
+Prints the time of `nearest_distances` over that of samples @ examples.T, taken in the same blocks and in turn (best of
+the repeats, after a first call, whose time is shown), and the peak memory beyond the data. Limits: 1.25 and 1 GB; the
+exit status is 1 beyond them.
 """
 
 import argparse
@@ -44,6 +45,7 @@ def main():
     parser.add_argument("--examples", type=int, default=100_000)
     parser.add_argument("--dim", type=int, default=4_096)
     parser.add_argument("--neighbours", type=int, default=50)
+    parser.add_argument("--repeats", type=int, default=2)
     sizes = parser.parse_args()
     print(environment())
 
@@ -56,19 +58,24 @@ def main():
     data = (examples.nbytes + samples.nbytes) / 1e9
 
     before = peak_memory_gb()
-    wanted, (distances, found) = timed(lambda: nearest_distances(samples, examples, sizes.neighbours))
+    first, (distances, found) = timed(lambda: nearest_distances(samples, examples, sizes.neighbours))
     peak = peak_memory_gb() - before
-    bare, _ = timed(lambda: product(samples, examples))
     correct = bool((distances[::10, 0] == 0).all()) and torch.equal(found[::10, 0], copied)
+    wanted, bare = [], []
+    for _ in range(sizes.repeats):
+        bare.append(timed(lambda: product(samples, examples))[0])
+        wanted.append(timed(lambda: nearest_distances(samples, examples, sizes.neighbours))[0])
+    ratio = min(wanted) / min(bare)
     rows = [
-        ("matrix product", f"{bare:.1f} s", ""),
-        ("nearest_distances", f"{wanted:.1f} s", "copies found" if correct else "copies NOT found"),
-        ("time ratio", f"{wanted / bare:.2f}", "limit 1.25"),
+        ("matrix product", f"{min(bare):.1f} s", ""),
+        ("nearest_distances", f"{min(wanted):.1f} s", "copies found" if correct else "copies NOT found"),
+        ("its first call", f"{first:.1f} s", "takes fresh memory from the system"),
+        ("time ratio", f"{ratio:.2f}", "limit 1.25"),
         ("peak memory beyond the data", f"{peak:.2f} GB", f"limit 1 GB, data {data:.2f} GB"),
     ]
     title = f"{sizes.samples} samples, N = {sizes.examples}, d = {sizes.dim}, k = {sizes.neighbours}, float32"
     print(table(title, rows))
-    return int(wanted > 1.25 * bare or peak > 1 or not correct)
+    return int(ratio > 1.25 or peak > 1 or not correct)
 
 
 if __name__ == "__main__":

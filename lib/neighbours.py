@@ -8,7 +8,9 @@ from torch import Tensor
 from lib import checks
 
 _TABLE = 2**23  # entries of one block of the distance table
-_BLOCK = 2**24  # numbers in a block of examples, which is centred in a copy of its own
+_BLOCK = 2**22  # numbers in a block of examples, which is centred in a copy of its own ...
+_LONG = 2**24  # ... and in one of long examples: each block is another round through all samples
+_FOLD = 16  # entries of the table that are compared before the smallest are sorted out
 _CACHED = 2**20  # numbers of a block that stays in the processor's cache
 _AMID = 1000  # examples whose mean is a point amid them all
 
@@ -57,8 +59,9 @@ def _candidates(samples: Tensor, examples: Tensor, k: int, block: int) -> tuple[
     product. The large blocks are written into the same room again and again: fresh memory costs as much as the work.
     """
     centre = examples[:: max(1, len(examples) // _AMID)].mean(0)
-    step, width = max(k, _BLOCK // examples.shape[1]), max(k, _TABLE // block)
     parts = samples.split(block)
+    width = max(k, _TABLE // block)
+    step = max(k, _BLOCK // examples.shape[1], min(width, _LONG // examples.shape[1]))
     best = [(part.new_empty(len(part), 0), examples.new_empty(len(part), 0).long()) for part in parts]
     shifted, centred = examples.new_empty(min(step, len(examples)), examples.shape[1]), torch.empty_like(parts[0])
     table = samples.new_empty(len(parts[0]) * min(width, len(shifted)))
@@ -66,7 +69,9 @@ def _candidates(samples: Tensor, examples: Tensor, k: int, block: int) -> tuple[
         rows = torch.sub(examples[start : start + step], centre, out=shifted[: len(examples) - start])
         squares = torch.linalg.vector_norm(rows, dim=1).square()
         for number, part in enumerate(parts):
-            here = torch.sub(part, centre, out=centred[: len(part)])
+            here = centred[: len(part)]
+            if start == 0 or len(parts) > 1:
+                torch.sub(part, centre, out=here)
             for first in range(0, len(rows), width):
                 piece = rows[first : first + width]
                 values = table[: len(here) * len(piece)].view(len(here), len(piece))
@@ -78,14 +83,27 @@ def _candidates(samples: Tensor, examples: Tensor, k: int, block: int) -> tuple[
 
 
 def _merged(best: tuple[Tensor, Tensor], values: Tensor, first: int, k: int) -> tuple[Tensor, Tensor]:
-    """The k smallest values of the rows so far and their places, [B, k], with those of a block [B, n] taken in."""
-    everything = min(k, values.shape[1])
+    """The k smallest values of the rows so far and their places, [B, k], with those of a block [B, n] taken in.
+
+    A block is folded: column j of [fold, width] holds every width-th value from j on. The k smallest values stand in
+    the k columns of smallest minima, and minima are found sooner than values are sorted.
+    """
     # A later block seldom holds many of the k smallest, and fewer are sooner found: a guess, and whether it was enough.
-    guess = min(everything, 8 + 2 * k * values.shape[1] // (first + 1)) if first else everything
-    found, places = values.topk(guess, largest=False, sorted=False)
-    if guess < everything and bool((found.amax(1) < best[0].amax(1)).any()):
-        found, places = values.topk(everything, largest=False, sorted=False)
-    values, places = torch.cat([best[0], found], 1), torch.cat([best[1], places + first], 1)
+    length = values.shape[1]
+    guess = min(k, length, 8 + 2 * k * length // (first + 1)) if first else min(k, length)
+    fold = _FOLD if length >= 2 * _FOLD * guess else 1
+    width = length // fold
+    folded = values[:, : fold * width].unflatten(1, (fold, width))
+    minima = folded.amin(1) if fold > 1 else values
+    found = minima.topk(guess, largest=False, sorted=False)
+    if guess < min(k, width) and bool((found.values.amax(1) < best[0].amax(1)).any()):
+        found = minima.topk(min(k, width), largest=False, sorted=False)
+    columns = found.indices[:, None].expand(-1, fold, -1)
+    numbers = torch.arange(length, device=values.device)
+    places = (columns + numbers[::width][:fold, None]).flatten(1)
+    rest = slice(fold * width, None)  # fewer than `fold` values that no column holds
+    values = torch.cat([best[0], folded.gather(2, columns).flatten(1), values[:, rest]], 1)
+    places = torch.cat([best[1], places + first, (numbers[rest] + first).expand(len(values), -1)], 1)
     kept = values.topk(min(k, values.shape[1]), largest=False, sorted=False)
     return kept.values, places.gather(1, kept.indices)
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor
+from torch.nn.functional import threshold, threshold_
 
 from lib import checks
 
@@ -85,8 +86,8 @@ class WeightedExamples:
             variance: Kernel variance, [1, 1] or [B, 1].
         """
         logs, nearest = [], []
-        for _, logits, near in self._logits(x, variance):
-            logs.append(logits.logsumexp(1))
+        for _, shares, top, near in self._shares(x, variance):
+            logs.append(top[:, 0] - shares.amax(1).log())
             nearest.append(near)
         closest, offsets = _from_the_closest(logs, nearest, variance)
         if not self._direct(x):
@@ -96,29 +97,36 @@ class WeightedExamples:
     def mean(self, x: Tensor, variance: Tensor) -> Tensor:
         """sum_n r_n x_n with r_n ~ w_n exp(-|x - x_n|^2 / (2 variance)), [B, d]; arguments as those of `log_sum`."""
         logs, nearest, means = [], [], []
-        for block, logits, near in self._logits(x, variance):
-            shares = torch.softmax(logits, 1)  # where one is 1, the derivative of all is exactly zero, not rounding
+        for block, shares, top, near in self._shares(x, variance):
             means.append(shares @ self.examples[block])
             if block.stop - block.start >= len(self.examples):
                 return means[0]
-            logs.append(logits.amax(1) - shares.amax(1).log())  # the log-sum, without another table
+            logs.append(top[:, 0] - shares.amax(1).log())
             nearest.append(near)
         _, offsets = _from_the_closest(logs, nearest, variance)
         return torch.einsum("bk,kbd->bd", torch.softmax(offsets, 1), torch.stack(means))
 
-    def _logits(self, x: Tensor, variance: Tensor) -> Iterator[tuple[slice, Tensor, Tensor]]:
-        """By block of examples: its slice, log(r_n / r) [B, n], and the squared distance [B, 1] that r belongs to.
+    def _shares(self, x: Tensor, variance: Tensor) -> Iterator[tuple[slice, Tensor, Tensor, Tensor]]:
+        """By block of examples: its slice, their shares r_n / sum r_n [B, n], log max r_n [B, 1], and its reference.
 
-        Measured from the nearest example, at least one exponent stays finite however small the variance.
+        Each r_n is measured from the nearest example, whose squared distance is the reference [B, 1]: at least one
+        exponent stays finite however small the variance. The log of the sum is that of the largest r_n less that of the
+        largest share. Where one share is 1, the derivative of all is exactly zero, not rounding. What is too small for
+        a normal number is no share at all: exp takes ten times as long where it underflows, a product three times.
         """
         for block in self.blocks(len(x)):
             squares = self.squared_distances(x, block)
             nearest = _not_overflowed(squares.detach().amin(1, keepdim=True))
+            least = math.log(torch.finfo(x.dtype).tiny * squares.shape[1])
             if squares.requires_grad:
                 logits = self.log_weights[block] - (squares - nearest) / (2 * variance)
+                top = logits.amax(1, keepdim=True)
+                logits = threshold(logits - top, least, -math.inf)
             else:  # in the room that is there: fresh memory costs as much as the work
                 logits = squares.sub_(nearest).div_(-2 * variance).add_(self.log_weights[block])
-            yield block, logits, nearest
+                top = logits.amax(1, keepdim=True)
+                logits = threshold_(logits.sub_(top), least, -math.inf)
+            yield block, torch.softmax(logits, 1), top, nearest
 
     def responsibilities(self, x: Tensor, variance: Tensor) -> Tensor:
         """Normalized r_n ~ w_n exp(-|x - x_n|^2 / (2 variance)), [B, N]; not streamed, its result is the table."""

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from lib import point_masses
 from lib.jacobian import jacobian
-from lib.mixture import MemorizedPrior
+from lib.mixture import MemorizedPrior, WeightedExamples
 
 
 def randn(*shape, seed=0):
@@ -110,6 +110,32 @@ def test_derivatives_are_those_of_the_formula(path, centre, name):
 
     for derivative in (slope, forward_mode, curvature):
         torch.testing.assert_close(derivative(ours, x), derivative(plain, x), rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_near_example_of_hardly_any_weight_does_not_hide_a_far_one(path, dtype):
+    examples = torch.tensor([[0.0], [50.0], [51.0]], dtype=dtype)  # 1250 nats away from x, at level 1, and 1300.5
+    weighted = WeightedExamples(examples, torch.tensor([-3000.0, 0.0, 52.0], dtype=dtype))
+    x, variance = torch.zeros(15, 1, dtype=dtype, requires_grad=True), torch.ones(1, 1, dtype=dtype)
+    expected = torch.softmax(torch.tensor([-3000.0, -1250.0, -1248.5], dtype=torch.float64), 0) @ examples.double()
+    for point in (x, x.detach()):
+        torch.testing.assert_close(weighted.mean(point, variance)[3].double(), expected, rtol=1e-4, atol=0)
+        total = weighted.log_sum(point, variance)[3]  # weights are normalized: 52 is taken off
+        assert total.item() == pytest.approx(-1300.5 + math.log1p(math.exp(-1.5)), rel=1e-6)
+
+
+def test_no_share_is_a_denormal_number():
+    examples, x = randn(3000, 16).float(), randn(8, 16, seed=1).float()
+    variance = torch.full((1, 1), 0.06)
+    prior = WeightedExamples(examples)
+    tiny = torch.finfo(torch.float32).tiny
+    exponents = -torch.cdist(x.double(), examples.double()).square() / 0.12
+    plain = torch.softmax(exponents, 1)
+    assert ((plain > 1e-45) & (plain < tiny)).sum() > 100, "without such shares nothing is tested"
+    for point in (x, x.clone().requires_grad_()):
+        ((_, shares, _, _),) = prior._shares(point, variance)
+        assert ((shares == 0) | (shares >= tiny)).all()
+        torch.testing.assert_close(shares.double(), plain, rtol=1e-3, atol=1e-30)
 
 
 def test_point_mass_jacobian_dies_and_mixture_jacobian_does_not():

@@ -11,11 +11,16 @@ def randn(*shape, seed=0):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
+def cut_into_blocks(monkeypatch, numbers):
+    monkeypatch.setattr(neighbours, "_BLOCK", numbers)
+    monkeypatch.setattr(neighbours, "_LONG", numbers)
+
+
 @pytest.mark.parametrize("k", [1, 7, 40])
 def test_blocks_of_any_size_find_the_same_neighbours(k, monkeypatch):
     examples, samples = randn(40, 3) + 50, randn(23, 3, seed=1) + 50
     table = torch.cdist(samples, examples, compute_mode="donot_use_mm_for_euclid_dist").sort(1)
-    monkeypatch.setattr(neighbours, "_BLOCK", 27)  # nine examples of three numbers
+    cut_into_blocks(monkeypatch, 27)  # nine examples of three numbers
     monkeypatch.setattr(neighbours, "_TABLE", 20)
     for block in (1, 5, 100):
         distances, indices = nearest_distances(samples, examples, k, block=block)
@@ -25,13 +30,26 @@ def test_blocks_of_any_size_find_the_same_neighbours(k, monkeypatch):
 
 @pytest.mark.parametrize("farthest_first", [True, False])
 def test_many_neighbours_in_one_late_block_are_all_found(farthest_first, monkeypatch):
-    monkeypatch.setattr(neighbours, "_BLOCK", 50 * 3)
+    cut_into_blocks(monkeypatch, 50 * 3)
     examples, samples = randn(400, 3), 0.1 * randn(6, 3, seed=1)
     examples = examples[examples.norm(dim=1).argsort(descending=farthest_first)]
     table = torch.cdist(samples, examples, compute_mode="donot_use_mm_for_euclid_dist").sort(1)
     distances, indices = nearest_distances(samples, examples, 40)
     torch.testing.assert_close(distances, table.values[:, :40])
     assert torch.equal(indices, table.indices[:, :40])
+
+
+@pytest.mark.parametrize("farthest_first", [True, False])
+@pytest.mark.parametrize("rows", [700, 5000])
+def test_folded_blocks_find_the_same_neighbours(rows, farthest_first, monkeypatch):
+    cut_into_blocks(monkeypatch, rows * 3)
+    monkeypatch.setattr(neighbours, "_FOLD", 9)  # some values are left over in each block
+    examples, samples = randn(4000, 3), 0.1 * randn(11, 3, seed=1)
+    examples = examples[examples.norm(dim=1).argsort(descending=farthest_first)]
+    table = torch.cdist(samples, examples, compute_mode="donot_use_mm_for_euclid_dist").sort(1)
+    distances, indices = nearest_distances(samples, examples, 30)
+    torch.testing.assert_close(distances, table.values[:, :30])
+    assert torch.equal(indices, table.indices[:, :30])
 
 
 def test_distances_near_and_far_are_right_in_single_precision():
@@ -42,7 +60,7 @@ def test_distances_near_and_far_are_right_in_single_precision():
 
 
 def test_a_copy_in_the_last_block_is_at_distance_zero(monkeypatch):
-    monkeypatch.setattr(neighbours, "_BLOCK", 64)
+    cut_into_blocks(monkeypatch, 64)
     examples = (1000 * randn(100, 8) + 1e5).float()
     distances, indices = nearest_distances(examples[[3, 99]], examples, 2)
     assert (distances[:, 0] == 0).all()
