@@ -115,8 +115,8 @@ def normalized_step(gradient: Tensor, sigma: Tensor) -> Tensor:
 
 
 def likelihood_step(
-    gradient: Tensor, denoise: Denoiser, forward: Forward, x: Tensor, denoised: Tensor, interval: Tensor,
-    sigma: Tensor, variance: float, tangent: Callable[[], Tensor] | None = None,
+    gradient: Tensor, forward: Forward, denoised: Tensor, interval: Tensor, variance: float,
+    tangent: Callable[[], Tensor],
 ) -> Tensor:  # fmt: skip
     """One explicit step along the gradient of log N(d_obs; F(D(x, sigma)), variance I), cut where it is unstable.
 
@@ -129,19 +129,22 @@ def likelihood_step(
     Source: the gradient is that of Chung et al. (2023), eq. (16) without their step size; the cut is ours.
 
     Args:
-        tangent: Gives J_D g where it is at hand from `gradient_and_tangent`; None: the denoiser is called again.
+        gradient: g = J_D^T J_F^T (d_obs - F(D)), [B, d].
+        denoised: D(x, sigma), [B, d].
+        interval: sigma^2 - sigma_next^2, 0-d.
+        variance: That of a datum in the likelihood.
+        tangent: Gives J_D g [B, d], as `gradient_and_tangent` returns it.
 
     Returns:
         The displacement, [B, d].
     """
-    along_x, _ = gains(gradient, denoise, forward, x, denoised, sigma, tangent)
+    along_x, _ = gains(gradient, forward, denoised, tangent)
     return damped_step(gradient, along_x, interval, variance)
 
 
 def gains(
-    gradient: Tensor, denoise: Denoiser, forward: Forward, x: Tensor, denoised: Tensor, sigma: Tensor,
-    tangent: Callable[[], Tensor] | None = None,
-) -> tuple[Tensor, Tensor]:  # fmt: skip
+    gradient: Tensor, forward: Forward, denoised: Tensor, tangent: Callable[[], Tensor]
+) -> tuple[Tensor, Tensor]:
     """|J_F J_D g| / |g| and |J_F J_D g| / |J_D g|, [B, 1]: how the data answer a step along g, and along J_D g.
 
     One forward-mode solve of the samples that have a direction; 0 for those that have none.
@@ -151,22 +154,13 @@ def gains(
         moved = slice(None)
     elif not bool(moved.any()):
         return answer, answer.clone()
-    ahead = tangent() if tangent else _along(denoise, x, sigma, gradient)
+    ahead = tangent()
     with torch.no_grad():
         _, response = jvp(forward, denoised[moved], ahead[moved])
     # Norms are divided before they are squared: their squares can leave the range of float32.
     answer[moved] = torch.linalg.vector_norm(response, dim=1, keepdim=True).detach()
     along_x, along_x0 = (torch.linalg.vector_norm(v, dim=1, keepdim=True).detach() for v in (gradient, ahead))
     return torch.where(along_x > 0, answer / along_x, 0.0), torch.where(along_x0 > 0, answer / along_x0, 0.0)
-
-
-def _along(denoise: Denoiser, x: Tensor, sigma: Tensor, step: Tensor) -> Tensor:
-    """J_D times steps, [B, d], as in `gradient_and_tangent`."""
-    leaf, denoised = with_graph(denoise, x, sigma)
-    w = torch.zeros_like(denoised).requires_grad_()
-    with torch.enable_grad():
-        (pulled,) = torch.autograd.grad(denoised, leaf, w, create_graph=True)
-    return torch.autograd.grad(pulled, w, step)[0]
 
 
 def damped_step(gradient: Tensor, gain: Tensor, interval: Tensor, variance: float) -> Tensor:
