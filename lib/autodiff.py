@@ -50,6 +50,21 @@ def vjp(
     return data.detach(), pullback
 
 
+def tried(forward: Forward, x: Tensor, *, max_rows: int, num_data: int) -> Tensor:
+    """F(x) [B, m] at places to try, without a graph; infinite where F refuses one, beyond a survey's speeds perhaps."""
+    values = []
+    with torch.no_grad():
+        for rows in x.split(max_rows):
+            try:
+                values.append(checks.apply_forward(forward, rows, num_data=num_data))
+            except ValueError:
+                if len(rows) == 1:
+                    values.append(x.new_full((1, num_data), torch.inf))
+                else:
+                    values += [tried(forward, row[None], max_rows=1, num_data=num_data) for row in rows]
+    return torch.cat(values)
+
+
 def push(
     forward: Forward, x: Tensor, tangents: Tensor, *, max_rows: int = 256, num_data: int | None = None
 ) -> tuple[Tensor, Tensor]:
