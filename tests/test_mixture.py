@@ -146,6 +146,13 @@ def test_level_and_weights_may_be_differentiated(path):
         torch.testing.assert_close(found, expected)
 
 
+def test_one_level_for_all_may_be_differentiated():
+    prior, x = overlapping()
+    one, each = torch.tensor(0.6).double().requires_grad_(), torch.full((9,), 0.6).double().requires_grad_()
+    slopes = [torch.autograd.grad(prior.denoise(x, sigma).sum(), sigma)[0] for sigma in (one, each)]
+    torch.testing.assert_close(slopes[0], slopes[1].sum())
+
+
 def test_examples_are_constants():
     examples = randn(20, 3).requires_grad_()
     assert not MemorizedPrior(examples, 0.7).log_prob(randn(9, 3, seed=1)).requires_grad
