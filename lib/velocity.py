@@ -13,7 +13,7 @@ from lib.constants import Constant
 from lib.download import PUBLIC_MODELS, fetch_velocity_models
 from lib.geology import faulted, folded, grid, layered, salt
 from lib.loaders import load_velocity_models
-from lib.resampling import resample, resample_to_spacing
+from lib.resampling import resample
 
 __all__ = [
     "CosineField",
@@ -24,7 +24,6 @@ __all__ = [
     "layered",
     "load_velocity_models",
     "resample",
-    "resample_to_spacing",
     "salt",
 ]
 
