@@ -45,7 +45,10 @@ def vjp(
         raise ValueError(_NOT_DIFFERENTIABLE)
 
     def pullback(cotangent: Tensor) -> Tensor:
-        return torch.autograd.grad(data, leaf, cotangent, retain_graph=not once)[0]
+        (pulled,) = torch.autograd.grad(data, leaf, cotangent, retain_graph=not once, allow_unused=True)
+        if pulled is None:  # the gradients that the data require are those of other tensors, such as weights
+            raise ValueError(_NOT_DIFFERENTIABLE)
+        return pulled
 
     return data.detach(), pullback
 

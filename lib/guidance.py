@@ -12,6 +12,10 @@ from lib.checks import Denoiser, Forward
 from lib.jacobian import jvp, vjp
 
 NORMALIZED_STEP = 0.1  # tuned by hand, as the rule it belongs to
+_NOT_DIFFERENTIABLE = (
+    "denoise must be differentiable for guidance, its output does not depend on x as far as autograd sees "
+    "(is it wrapped in no_grad?)"
+)
 
 
 def with_graph(denoise: Denoiser, x: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
@@ -20,11 +24,16 @@ def with_graph(denoise: Denoiser, x: Tensor, sigma: Tensor) -> tuple[Tensor, Ten
         leaf = x.detach().requires_grad_()
         denoised = checks.apply_denoiser(denoise, leaf, sigma)
     if not denoised.requires_grad:
-        raise ValueError(
-            "denoise must be differentiable for guidance, its output does not depend on x as far as autograd sees "
-            "(is it wrapped in no_grad?)"
-        )
+        raise ValueError(_NOT_DIFFERENTIABLE)
     return leaf, denoised
+
+
+def pull_back(denoised: Tensor, leaf: Tensor, weights: Tensor, **options: bool) -> Tensor:
+    """J_D^T w [B, d] for what `with_graph` returns and w [B, d]; `options` are those of `torch.autograd.grad`."""
+    (pulled,) = torch.autograd.grad(denoised, leaf, weights, allow_unused=True, **options)
+    if pulled is None:  # the gradients that D requires are those of its weights
+        raise ValueError(_NOT_DIFFERENTIABLE)
+    return pulled
 
 
 class Settled:
@@ -45,8 +54,7 @@ class Settled:
         if bool(same.any()):
             # J_D^T w with a fixed w of no special direction: exactly 0 in all entries where J_D is.
             w = torch.randn(denoised.shape[1], generator=torch.Generator().manual_seed(0)).to(denoised)
-            (answer,) = torch.autograd.grad(denoised, leaf, w.expand_as(denoised), retain_graph=True)
-            same &= ~answer.any(1)
+            same &= ~pull_back(denoised, leaf, w.expand_as(denoised), retain_graph=True).any(1)
         return same
 
     def keep(self, denoised: Tensor, squares: Tensor) -> None:
@@ -94,7 +102,7 @@ def gradient_and_tangent(
     if settled:
         settled.keep(denoised, squares)
     with torch.enable_grad():
-        (gradient,) = torch.autograd.grad(denoised, leaf, pull.requires_grad_(), create_graph=True)
+        gradient = pull_back(denoised, leaf, pull.requires_grad_(), create_graph=True)
 
     def tangent() -> Tensor:
         return torch.autograd.grad(gradient, pull, gradient.detach(), retain_graph=True)[0]

@@ -208,3 +208,17 @@ def test_weights_of_a_network_start_no_graph():
 def test_unknown_guidance_is_refused():
     with pytest.raises(ValueError, match="guidance must be 'likelihood' or 'normalized', got 'dps'"):
         gaussian_problem(conditioned(3, 3), 0.1, guidance="dps")
+
+
+@pytest.mark.parametrize("guidance", ["likelihood", "normalized"])
+def test_maps_whose_weights_alone_have_gradients_are_refused(guidance):
+    network, zero = torch.nn.Linear(2, 2).double(), torch.zeros(2, dtype=torch.float64)
+    levels = karras_sigmas(5, 20.0, 0.1)
+
+    def fixed(x, *level):
+        return network(x.detach())
+
+    with pytest.raises(ValueError, match="denoise must be differentiable for guidance"):
+        dps(fixed, stylized_2d, zero, 0.3, levels, (3, 2), guidance=guidance)
+    with pytest.raises(ValueError, match="forward must be differentiable"):
+        dps(population, fixed, zero, 0.3, levels, (3, 2), guidance=guidance)
