@@ -5,6 +5,9 @@ Velocities stay what they were; only places move. A flip of depth is not offered
 
 from __future__ import annotations
 
+import math
+from numbers import Real
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -87,16 +90,25 @@ def augment(
         TypeError, ValueError: Bad models or numbers.
     """
     velocity = checks.tensor("velocity", velocity, shape=(None, None, None))
+    max_shift, max_stretch = _bounds("max_shift", max_shift, 0), _bounds("max_stretch", max_stretch, 1)
     generator = checks.random_source(generator, velocity.device)
     many = velocity.repeat(checks.count("copies", copies), 1, 1)
     numbers = 2 * torch.rand(5, len(many), generator=generator, dtype=many.dtype, device=many.device) - 1
     many = torch.where((numbers[0] > 0)[:, None, None], mirror(many), many)
-    bounds = [checks.positive(f"max_stretch[{k}]", value) for k, value in enumerate(max_stretch)]
-    if min(bounds) < 1:
-        raise ValueError(f"max_stretch must be at least 1, got {tuple(max_stretch)}")
-    factors = [bound**number for bound, number in zip(bounds, numbers[1:3], strict=True)]
-    distances = [float(bound) * number for bound, number in zip(max_shift, numbers[3:5], strict=True)]
+    factors = [bound**number for bound, number in zip(max_stretch, numbers[1:3], strict=True)]
+    distances = [bound * number for bound, number in zip(max_shift, numbers[3:5], strict=True)]
     return torch.cat([velocity, shift(stretch(many, *factors), *distances, grid_spacing=grid_spacing)])
+
+
+def _bounds(name: str, pair: object, smallest: int) -> tuple[float, float]:
+    """Two finite numbers of at least `smallest`, or what is wrong with them (TypeError, ValueError)."""
+    if not isinstance(pair, (tuple, list)) or any(isinstance(b, bool) or not isinstance(b, Real) for b in pair):
+        raise TypeError(f"{name} must be a pair of numbers, got {pair!r}")
+    if len(pair) != 2:
+        raise ValueError(f"{name} must be a pair of numbers, got {tuple(pair)}")
+    if not all(math.isfinite(bound) and bound >= smallest for bound in pair):
+        raise ValueError(f"{name} must be finite and at least {smallest}, got {tuple(pair)}")
+    return float(pair[0]), float(pair[1])
 
 
 def _cells(velocity: Tensor) -> tuple[Tensor, Tensor]:

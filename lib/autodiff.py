@@ -45,9 +45,27 @@ def vjp(
         raise ValueError(_NOT_DIFFERENTIABLE)
 
     def pullback(cotangent: Tensor) -> Tensor:
-        return torch.autograd.grad(data, leaf, cotangent, retain_graph=not once)[0]
+        (pulled,) = torch.autograd.grad(data, leaf, cotangent, retain_graph=not once, allow_unused=True)
+        if pulled is None:  # the gradients that the data require are those of other tensors, such as weights
+            raise ValueError(_NOT_DIFFERENTIABLE)
+        return pulled
 
     return data.detach(), pullback
+
+
+def tried(forward: Forward, x: Tensor, *, max_rows: int, num_data: int) -> Tensor:
+    """F(x) [B, m] at places to try, without a graph; infinite where F refuses one, beyond a survey's speeds perhaps."""
+    values = []
+    with torch.no_grad():
+        for rows in x.split(max_rows):
+            try:
+                values.append(checks.apply_forward(forward, rows, num_data=num_data))
+            except ValueError:
+                if len(rows) == 1:
+                    values.append(x.new_full((1, num_data), torch.inf))
+                else:
+                    values += [tried(forward, row[None], max_rows=1, num_data=num_data) for row in rows]
+    return torch.cat(values)
 
 
 def push(

@@ -123,6 +123,9 @@ def noise_level(sigma: object, x: Tensor) -> Tensor:
         for extreme in torch.aminmax(sigma.detach()):
             positive("sigma", extreme, dtype=x.dtype)
         return sigma[:, None]
+    if isinstance(sigma, Tensor):  # it may be differentiated
+        positive("sigma", sigma.detach(), dtype=x.dtype)
+        return sigma.to(x).reshape(1, 1)
     return torch.full((1, 1), positive("sigma", sigma, dtype=x.dtype), dtype=x.dtype, device=x.device)
 
 

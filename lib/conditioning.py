@@ -33,14 +33,20 @@ class LinearPosterior:
         if not isinstance(prior, GaussianMixture):
             raise TypeError(f"prior must be a GaussianMixture, got {type(prior).__name__}")
         matrix = checks.tensor("matrix", matrix, shape=(None, prior.means.shape[1]), like=prior.means).double()
-        noise_std = checks.positive("noise_std", noise_std)
+        noise_std = checks.positive("noise_std", noise_std, dtype=matrix.dtype)
         self._dtype = prior.means.dtype
         self._means, self._log_weights = prior.means.double(), prior.log_weights.double()
         covariances = prior.covariances.double()
         self._modelled, spread = self._means @ matrix.T, covariances @ matrix.T
         scatter = matrix @ spread
         scatter.diagonal(dim1=1, dim2=2).add_(noise_std**2)
-        self._factor = torch.linalg.cholesky(scatter)
+        checks.finite("covariance of the data", scatter)
+        self._factor, failed = torch.linalg.cholesky_ex(scatter)
+        if bool(failed.any()):
+            raise ValueError(
+                "noise_std must be large enough to keep G Sigma G^T + noise_std^2 I positive definite under rounding, "
+                f"where a datum has a variance of {float(scatter.detach().amax()):.3g}; got {noise_std}"
+            )
         self._gain = torch.cholesky_solve(spread.mT, self._factor).mT
         # Joseph's form, (I - K G) Sigma (I - K G)^T + gamma^2 K K^T, stays positive definite under rounding.
         left = torch.eye(matrix.shape[1], dtype=matrix.dtype, device=matrix.device) - self._gain @ matrix

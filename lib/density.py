@@ -29,8 +29,11 @@ def kernel_log_prob(points: Tensor, examples: Tensor | None, bandwidth: float) -
     Raises:
         TypeError, ValueError: Bad tensors or bandwidth; a single point to leave out.
     """
-    bandwidth = checks.positive("bandwidth", bandwidth)
-    return _from_squares(_squared_distances(points, examples), points.shape[1], bandwidth)
+    points = checks.tensor("points", points, shape=(None, None))
+    if examples is not None:
+        examples = checks.tensor("examples", examples, shape=(None, points.shape[1]), like=points)
+    bandwidth = checks.positive("bandwidth", bandwidth, dtype=torch.float64)
+    return _from_squares(_squared_distances("points", points, examples), points.shape[1], bandwidth)
 
 
 def fit_bandwidth(examples: Tensor, held_out: Tensor | None = None) -> float:
@@ -52,8 +55,12 @@ def fit_bandwidth(examples: Tensor, held_out: Tensor | None = None) -> float:
         TypeError, ValueError: Bad tensors; a single example to leave out; held-out models that are all examples, which
             ask for the bandwidth 0.
     """
-    points = examples if held_out is None else held_out
-    squares, d = _squared_distances(points, None if held_out is None else examples), points.shape[1]
+    d = checks.tensor("examples", examples, shape=(None, None)).shape[1]
+    if held_out is None:
+        squares = _squared_distances("examples", examples, None)
+    else:
+        held_out = checks.tensor("held_out", held_out, shape=(None, d), like=examples)
+        squares = _squared_distances("held_out", held_out, examples)
     nearest = squares.amin(1)
     if not bool((nearest > 0).any()):
         raise ValueError("held_out (or the other examples) must differ from the examples: the bandwidth would be 0")
@@ -148,12 +155,11 @@ def likelihood_bound(
     return -x.double().square().sum(1) / (2 * high**2) - integral - last
 
 
-def _squared_distances(points: Tensor, examples: Tensor | None) -> Tensor:
+def _squared_distances(name: str, points: Tensor, examples: Tensor | None) -> Tensor:
     """Squared distances [M, N] in double precision; infinite from a point to itself where one is left out."""
-    points = checks.tensor("points", points, shape=(None, None))
-    others = points if examples is None else checks.tensor("examples", examples, shape=(None, points.shape[1]))
+    others = points if examples is None else examples
     if examples is None and len(points) < 2:
-        raise ValueError(f"examples must hold at least 2 models to leave one out, got {len(points)}")
+        raise ValueError(f"{name} must hold at least 2 models to leave one out, got {len(points)}")
     squares = torch.cdist(points.double(), others.double(), compute_mode="donot_use_mm_for_euclid_dist").square()
     return squares.fill_diagonal_(math.inf) if examples is None else squares
 

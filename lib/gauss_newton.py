@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from lib import checks
+from lib.autodiff import tried
 from lib.checks import Forward
 from lib.jacobian import jvp, vjp
 
@@ -76,7 +76,8 @@ class Tangent:
         """The largest s of 1, 1/2, ..., 1/256 that lowers |d_obs - F(D + s p)|^2 / gamma^2 + s^2 p^T C^-1 p, [B, 1].
 
         1 where F is linear. Where F bends within the step, a full one can end far from the data and farther still
-        from the prior; on a wave equation it does. 0 where no s helps. Each s tried costs a forward solve.
+        from the prior; on a wave equation it does, or it ends where F refuses to compute. 0 where no s helps. Each s
+        tried costs a forward solve.
 
         Args:
             step: p, [B, d].
@@ -85,7 +86,8 @@ class Tangent:
         start = self.residual.double().square().sum(1, keepdim=True)
         share = torch.ones_like(price)
         for _ in range(MAX_HALVINGS + 1):
-            data = checks.apply_forward(self._forward, self._points + share * step, num_data=len(self._d_obs)).detach()
+            trial = self._points + share * step
+            data = tried(self._forward, trial, max_rows=len(trial), num_data=len(self._d_obs))
             squares = ((self._d_obs - data) / self._noise_std).double().square().sum(1, keepdim=True)
             worse = squares + share.square() * price > start * (1 + torch.finfo(step.dtype).eps)
             if not bool(worse.any()):

@@ -41,6 +41,7 @@ def layered(
         bottom: Mean velocity of the last layer, m/s.
     """
     n, (nz, nx) = checks.count("n", n), grid(shape)
+    generator = checks.random_source(generator, torch.get_default_device())
     depth = torch.arange(nz, dtype=torch.float64)[None, :, None].expand(n, nz, nx)
     return _stack(depth, num_layers, top, bottom, generator)
 
@@ -139,6 +140,7 @@ def _folded_depth(n: int, shape: tuple[int, int], amplitude: float, generator: t
     n = checks.count("n", n)
     nz, nx = grid(shape)
     amplitude = checks.positive("amplitude", amplitude)
+    generator = checks.random_source(generator, torch.get_default_device())
     waves = torch.randn(n, 3, generator=generator, dtype=torch.float64)
     phases = 2 * math.pi * torch.rand(n, 3, generator=generator, dtype=torch.float64)
     cycles = torch.tensor([0.5, 1.0, 1.5], dtype=torch.float64)

@@ -38,8 +38,13 @@ class GeologyField:
     def __init__(self, shape: tuple[int, int], num_modes: int, *, min_vel: float = 1400.0, max_vel: float = 4000.0):
         # The order of the modes is that of any isotropic spectrum, whatever its correlation length.
         cosines = CosineField(shape, num_modes, min_vel=min_vel, max_vel=max_vel, corr_length=min(shape) / 6)
-        basis = cosines.basis
-        self.basis = basis / basis.square().mean((1, 2), keepdim=True).sqrt()
+        sizes = cosines.basis.square().mean((1, 2), keepdim=True).sqrt()
+        if not bool((sizes > 0).all()):
+            raise ValueError(
+                f"num_modes must be at most {int((sizes > 0).sum())} on a grid of {cosines.shape}: the spectrum of "
+                f"shorter cosines is 0 in double precision, got {num_modes}"
+            )
+        self.basis = cosines.basis / sizes
         self.shape, self.num_modes, self.bounds = cosines.shape, cosines.num_modes, cosines.bounds
         self._bend = cosines
         self.centre, self.unit = torch.zeros(self.shape, dtype=torch.float64), 1.0

@@ -12,6 +12,10 @@ from lib.checks import Denoiser, Forward
 from lib.jacobian import jvp, vjp
 
 NORMALIZED_STEP = 0.1  # tuned by hand, as the rule it belongs to
+_NOT_DIFFERENTIABLE = (
+    "denoise must be differentiable for guidance, its output does not depend on x as far as autograd sees "
+    "(is it wrapped in no_grad?)"
+)
 
 
 def with_graph(denoise: Denoiser, x: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
@@ -20,11 +24,16 @@ def with_graph(denoise: Denoiser, x: Tensor, sigma: Tensor) -> tuple[Tensor, Ten
         leaf = x.detach().requires_grad_()
         denoised = checks.apply_denoiser(denoise, leaf, sigma)
     if not denoised.requires_grad:
-        raise ValueError(
-            "denoise must be differentiable for guidance, its output does not depend on x as far as autograd sees "
-            "(is it wrapped in no_grad?)"
-        )
+        raise ValueError(_NOT_DIFFERENTIABLE)
     return leaf, denoised
+
+
+def pull_back(denoised: Tensor, leaf: Tensor, weights: Tensor, **options: bool) -> Tensor:
+    """J_D^T w [B, d] for what `with_graph` returns and w [B, d]; `options` are those of `torch.autograd.grad`."""
+    (pulled,) = torch.autograd.grad(denoised, leaf, weights, allow_unused=True, **options)
+    if pulled is None:  # the gradients that D requires are those of its weights
+        raise ValueError(_NOT_DIFFERENTIABLE)
+    return pulled
 
 
 class Settled:
@@ -45,8 +54,7 @@ class Settled:
         if bool(same.any()):
             # J_D^T w with a fixed w of no special direction: exactly 0 in all entries where J_D is.
             w = torch.randn(denoised.shape[1], generator=torch.Generator().manual_seed(0)).to(denoised)
-            (answer,) = torch.autograd.grad(denoised, leaf, w.expand_as(denoised), retain_graph=True)
-            same &= ~answer.any(1)
+            same &= ~pull_back(denoised, leaf, w.expand_as(denoised), retain_graph=True).any(1)
         return same
 
     def keep(self, denoised: Tensor, squares: Tensor) -> None:
@@ -94,7 +102,7 @@ def gradient_and_tangent(
     if settled:
         settled.keep(denoised, squares)
     with torch.enable_grad():
-        (gradient,) = torch.autograd.grad(denoised, leaf, pull.requires_grad_(), create_graph=True)
+        gradient = pull_back(denoised, leaf, pull.requires_grad_(), create_graph=True)
 
     def tangent() -> Tensor:
         return torch.autograd.grad(gradient, pull, gradient.detach(), retain_graph=True)[0]
@@ -115,8 +123,8 @@ def normalized_step(gradient: Tensor, sigma: Tensor) -> Tensor:
 
 
 def likelihood_step(
-    gradient: Tensor, denoise: Denoiser, forward: Forward, x: Tensor, denoised: Tensor, interval: Tensor,
-    sigma: Tensor, variance: float, tangent: Callable[[], Tensor] | None = None,
+    gradient: Tensor, forward: Forward, denoised: Tensor, interval: Tensor, variance: float,
+    tangent: Callable[[], Tensor],
 ) -> Tensor:  # fmt: skip
     """One explicit step along the gradient of log N(d_obs; F(D(x, sigma)), variance I), cut where it is unstable.
 
@@ -129,19 +137,22 @@ def likelihood_step(
     Source: the gradient is that of Chung et al. (2023), eq. (16) without their step size; the cut is ours.
 
     Args:
-        tangent: Gives J_D g where it is at hand from `gradient_and_tangent`; None: the denoiser is called again.
+        gradient: g = J_D^T J_F^T (d_obs - F(D)), [B, d].
+        denoised: D(x, sigma), [B, d].
+        interval: sigma^2 - sigma_next^2, 0-d.
+        variance: That of a datum in the likelihood.
+        tangent: Gives J_D g [B, d], as `gradient_and_tangent` returns it.
 
     Returns:
         The displacement, [B, d].
     """
-    along_x, _ = gains(gradient, denoise, forward, x, denoised, sigma, tangent)
+    along_x, _ = gains(gradient, forward, denoised, tangent)
     return damped_step(gradient, along_x, interval, variance)
 
 
 def gains(
-    gradient: Tensor, denoise: Denoiser, forward: Forward, x: Tensor, denoised: Tensor, sigma: Tensor,
-    tangent: Callable[[], Tensor] | None = None,
-) -> tuple[Tensor, Tensor]:  # fmt: skip
+    gradient: Tensor, forward: Forward, denoised: Tensor, tangent: Callable[[], Tensor]
+) -> tuple[Tensor, Tensor]:
     """|J_F J_D g| / |g| and |J_F J_D g| / |J_D g|, [B, 1]: how the data answer a step along g, and along J_D g.
 
     One forward-mode solve of the samples that have a direction; 0 for those that have none.
@@ -151,22 +162,13 @@ def gains(
         moved = slice(None)
     elif not bool(moved.any()):
         return answer, answer.clone()
-    ahead = tangent() if tangent else _along(denoise, x, sigma, gradient)
+    ahead = tangent()
     with torch.no_grad():
         _, response = jvp(forward, denoised[moved], ahead[moved])
     # Norms are divided before they are squared: their squares can leave the range of float32.
     answer[moved] = torch.linalg.vector_norm(response, dim=1, keepdim=True).detach()
     along_x, along_x0 = (torch.linalg.vector_norm(v, dim=1, keepdim=True).detach() for v in (gradient, ahead))
     return torch.where(along_x > 0, answer / along_x, 0.0), torch.where(along_x0 > 0, answer / along_x0, 0.0)
-
-
-def _along(denoise: Denoiser, x: Tensor, sigma: Tensor, step: Tensor) -> Tensor:
-    """J_D times steps, [B, d], as in `gradient_and_tangent`."""
-    leaf, denoised = with_graph(denoise, x, sigma)
-    w = torch.zeros_like(denoised).requires_grad_()
-    with torch.enable_grad():
-        (pulled,) = torch.autograd.grad(denoised, leaf, w, create_graph=True)
-    return torch.autograd.grad(pulled, w, step)[0]
 
 
 def damped_step(gradient: Tensor, gain: Tensor, interval: Tensor, variance: float) -> Tensor:

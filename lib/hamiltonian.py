@@ -42,7 +42,7 @@ class WhitenedPosterior:
         self._scales = sizes.abs().clamp_min(1e-12 * sizes.abs().max()).rsqrt()
         # A centre that is not quite the mode leaves a constant force, which the turns would not integrate exactly.
         origin = self._axes.new_zeros(1, len(centre))
-        energy, slope = self(origin)
+        energy, slope = self._potential(origin)
         if bool(self(-slope)[0] < energy):
             self._centre = self._centre - ((slope * self._scales) @ self._axes.T)[0]
 
@@ -55,7 +55,16 @@ class WhitenedPosterior:
         return ((x.double() - self._centre) @ self._axes) / self._scales
 
     def __call__(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """U [B] and its gradient by z [B, d]; infinity and 0 where F or p leaves the numbers."""
+        """U [B] and its gradient by z [B, d]; infinity and 0 where F or p leaves the numbers or refuses the place."""
+        try:
+            return self._potential(z)
+        except ValueError:  # one row beyond the speeds of a survey must not end all chains
+            if len(z) == 1:
+                return z.new_full((1,), torch.inf), torch.zeros_like(z)
+            energies, slopes = zip(*(self(row[None]) for row in z), strict=True)
+            return torch.cat(energies), torch.cat(slopes)
+
+    def _potential(self, z: Tensor) -> tuple[Tensor, Tensor]:
         x = self.to_model(z)
         inside = torch.isfinite(x).all(1)
         x = torch.where(inside[:, None], x, self._centre.to(x))
@@ -73,7 +82,8 @@ class WhitenedPosterior:
         """The same at first states, with a map or a prior of the wrong shape refused (TypeError, ValueError)."""
         x = self.to_model(z)
         checks.apply_forward(self._forward, x, num_data=len(self._d_obs))
-        density = self._log_prior(x.requires_grad_())
+        with torch.enable_grad():
+            density = self._log_prior(x.requires_grad_())
         if not isinstance(density, Tensor) or density.shape != (len(x),):
             found = list(density.shape) if isinstance(density, Tensor) else type(density).__name__
             raise ValueError(f"log_prior must map a batch [B, d] to [B], it mapped {list(x.shape)} to {found}")
@@ -81,7 +91,7 @@ class WhitenedPosterior:
             raise ValueError(
                 "log_prior must be differentiable, its output does not depend on x as far as autograd sees"
             )
-        energy, slope = self(z)
+        energy, slope = self._potential(z)
         if not bool(torch.isfinite(energy).all()):
             raise ValueError(f"starts must have a finite posterior density, got potentials {energy.tolist()}")
         return energy, slope

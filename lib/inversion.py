@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from lib import checks
 from lib.checks import Forward
+from lib.jacobian import vjp
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def invert(
         TypeError, ValueError: Bad arguments, or a forward map that is not batched, finite or differentiable.
     """
     start = checks.tensor("start", start, shape=(None,))
-    d_obs = checks.tensor("d_obs", d_obs, shape=(None,), like=start)
+    d_obs = checks.tensor("d_obs", d_obs, shape=(None,), like=start).detach()
     noise_std = checks.positive("noise_std", noise_std, dtype=start.dtype)
     num_iterations = checks.count("num_iterations", num_iterations)
     if prior_std is not None:
@@ -72,17 +73,16 @@ def invert(
     def objective(values: np.ndarray) -> tuple[float, np.ndarray]:
         nonlocal count
         count += 1
-        x = torch.from_numpy(values).to(start).requires_grad_()
-        data = checks.apply_forward(forward, x[None], num_data=len(d_obs))[0]
-        if not data.requires_grad:
-            raise ValueError("forward must be differentiable, its output does not depend on x as far as autograd sees")
-        misfit = ((d_obs - data) / noise_std).square().sum()
-        seen[values.tobytes()] = float(misfit.detach()) / len(d_obs)
-        loss = misfit / 2
+        x = torch.from_numpy(values).to(start)
+        data, pullback = vjp(forward, x[None], num_data=len(d_obs), once=True)
+        residual = (d_obs - data) / noise_std
+        misfit = residual.square().sum()
+        seen[values.tobytes()] = float(misfit) / len(d_obs)
+        loss, gradient = misfit / 2, -pullback(residual / noise_std)[0]
         if prior_std is not None:
             loss = loss + (x / prior_std).square().sum() / 2
-        (gradient,) = torch.autograd.grad(loss, x)
-        return float(loss.detach()), gradient.double().cpu().numpy()
+            gradient = gradient + x / prior_std / prior_std
+        return float(loss), gradient.double().cpu().numpy()
 
     misfits = []
     bar = tqdm(total=num_iterations, desc="L-BFGS", unit="iteration", delay=5, leave=False)

@@ -10,7 +10,7 @@ from torch import Tensor
 from lib import checks
 from lib.checks import Denoiser, Forward
 from lib.gauss_newton import Covariance, Tangent
-from lib.guidance import with_graph
+from lib.guidance import pull_back, with_graph
 from lib.reverse import Advance, Callback, guided, observed, reverse_process, variance_rule
 
 
@@ -125,7 +125,7 @@ def tmpd(
 
     def spread(leaf: Tensor, x0: Tensor, sigma: Tensor) -> Covariance:
         def covariance(step: Tensor) -> Tensor:
-            (back,) = torch.autograd.grad(x0, leaf, step, retain_graph=True)
+            back = pull_back(x0, leaf, step, retain_graph=True)
             with torch.no_grad():  # weights of a network must not start a graph that grows from level to level
                 _, ahead = torch.func.jvp(lambda z: checks.apply_denoiser(denoise, z, sigma), (leaf.detach(),), (step,))
             return sigma**2 * (back + ahead) / 2
@@ -152,7 +152,7 @@ def _projected(
         covariance = spread(leaf, graph, sigma)
         gain = tangent.gain(covariance, max_steps=max_steps, tolerance=tolerance)
         price = (gain * covariance(gain)).sum(1, keepdim=True)
-        (gradient,) = torch.autograd.grad(graph, leaf, gain)
+        gradient = pull_back(graph, leaf, gain)
         share = tangent.share(sigma**2 * gradient, price)
         gradient = share * gradient
         misfit = tangent.residual.square().mean(1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import re
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from tqdm import tqdm
 
 from lib import checks
 from lib.formats import Stored, opened
+from lib.memory import available_memory
 from lib.units import UNITS, byte_order_hint, to_metres_per_second
 
 _BLOCK = 2**24  # bytes read and checked at a time
@@ -137,19 +137,6 @@ def _refuse_what_does_not_fit(path: str | Path, wanted: tuple[int, ...], needed:
             f"{path}: {wanted[0]} models of {wanted[1]} x {wanted[2]} cells take {needed / 1e9:.3g} GB to read, "
             f"{free / 1e9:.3g} GB are free; read fewer with max_models="
         )
-
-
-def available_memory() -> int | None:
-    """Bytes of memory that a program can have: free ones on Linux, all of the machine's on macOS, else None."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
-    except (OSError, StopIteration):
-        pass
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        return None
 
 
 def _read(stored: Stored, order: list[int], first: int, models: np.ndarray, bar: tqdm) -> tuple[float, float]:

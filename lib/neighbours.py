@@ -13,13 +13,16 @@ _LONG = 2**24  # ... and in one of long examples: each block is another round th
 _FOLD = 16  # entries of the table that are compared before the smallest are sorted out
 _CACHED = 2**20  # numbers of a block that stays in the processor's cache
 _AMID = 1000  # examples whose mean is a point amid them all
+_ROUNDING = 16  # a squared distance by the product is off by less than so many units in the last place of |x|^2
 
 
+@torch.no_grad()
 def nearest_distances(samples: Tensor, examples: Tensor, k: int, *, block: int = 2048) -> tuple[Tensor, Tensor]:
     """Distances to the k nearest examples, [B, k], ascending, and their indices, [B, k].
 
-    Blocks of samples meet blocks of examples. A matrix product picks k + 4 candidates. Where their distance is a small
-    difference of large numbers it is formed once more, from x - x_n itself: an exact copy is at distance 0.
+    Blocks of samples meet blocks of examples. A matrix product picks k + 4 candidates; once more in double precision
+    where more than these are as near as it can tell. Where their distance is a small difference of large numbers it is
+    formed once more, from x - x_n itself: an exact copy is at distance 0. No gradient is kept.
 
     Args:
         samples: Points, [B, d].
@@ -35,7 +38,18 @@ def nearest_distances(samples: Tensor, examples: Tensor, k: int, *, block: int =
     k, block = checks.count("k", k), checks.count("block", block)
     if k > len(examples):
         raise ValueError(f"k must be at most the number of examples ({len(examples)}), got {k}")
-    squares, near, close = _candidates(samples, examples, min(k + 4, len(examples)), block)
+    number = min(k + 4, len(examples))
+    squares, near, own = _candidates(samples, examples, number, block, samples.dtype)
+    if samples.dtype != torch.float64 and number < len(examples):
+        kth = squares.kthvalue(k, 1).values
+        blurred = squares.amax(1) - kth < _ROUNDING * torch.finfo(samples.dtype).eps * own
+        again = (blurred & (kth < own / 4)).nonzero()[:, 0]
+        if len(again):
+            found = _candidates(samples[again], examples, number, block, torch.float64)
+            squares[again], near[again] = found[0].to(samples.dtype), found[1]
+    # Elsewhere |x| is at most 2 and |x_n| at most 3 distances long: no term of the sum |x|^2 + |x_n|^2 - 2 x.x_n is
+    # more than 12 times the square, and its rounding stays small.
+    close = squares < own[:, None] / 4
     distances = squares.clamp_min(0).sqrt()
     rows = max(1, _CACHED // (near.shape[1] * examples.shape[1]))
     for start in range(0, len(samples), rows):
@@ -48,23 +62,21 @@ def nearest_distances(samples: Tensor, examples: Tensor, k: int, *, block: int =
     return distances, indices
 
 
-@torch.no_grad()
-def _candidates(samples: Tensor, examples: Tensor, k: int, block: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Squared distances |x|^2 + |x_n|^2 - 2 x.x_n and indices of the k nearest examples, in no order, all [B, k].
-
-    The third tells where the square is below |x|^2 / 4. Elsewhere |x| is at most 2 and |x_n| at most 3 distances long:
-    no term of the sum is more than 12 times the square, and its rounding stays small.
+def _candidates(
+    samples: Tensor, examples: Tensor, k: int, block: int, dtype: torch.dtype
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Squared distances |x|^2 + |x_n|^2 - 2 x.x_n and indices of the k nearest examples, in no order, and |x|^2, [B].
 
     Everything is measured from a point amid the examples, or the differences would drown in the rounding of the
     product. The large blocks are written into the same room again and again: fresh memory costs as much as the work.
     """
-    centre = examples[:: max(1, len(examples) // _AMID)].mean(0)
+    centre = examples[:: max(1, len(examples) // _AMID)].mean(0).to(dtype)
     parts = samples.split(block)
     width = max(k, _TABLE // block)
     step = max(k, _BLOCK // examples.shape[1], min(width, _LONG // examples.shape[1]))
-    best = [(part.new_empty(len(part), 0), examples.new_empty(len(part), 0).long()) for part in parts]
-    shifted, centred = examples.new_empty(min(step, len(examples)), examples.shape[1]), torch.empty_like(parts[0])
-    table = samples.new_empty(len(parts[0]) * min(width, len(shifted)))
+    best = [(centre.new_empty(len(part), 0), centre.new_empty(len(part), 0).long()) for part in parts]
+    shifted, centred = centre.new_empty(min(step, len(examples)), len(centre)), centre.new_empty(parts[0].shape)
+    table = centre.new_empty(len(parts[0]) * min(width, len(shifted)))
     for start in range(0, len(examples), step):
         rows = torch.sub(examples[start : start + step], centre, out=shifted[: len(examples) - start])
         squares = torch.linalg.vector_norm(rows, dim=1).square()
@@ -78,8 +90,8 @@ def _candidates(samples: Tensor, examples: Tensor, k: int, block: int) -> tuple[
                 torch.addmm(squares[first : first + width], here, piece.T, alpha=-2.0, out=values)
                 best[number] = _merged(best[number], values, start + first, k)
     values, places = (torch.cat(parts) for parts in zip(*best, strict=True))
-    own = torch.cat([torch.linalg.vector_norm(part - centre, dim=1, keepdim=True).square() for part in parts])
-    return values + own, places, values + own < own / 4
+    own = torch.cat([torch.linalg.vector_norm(part - centre, dim=1).square() for part in parts])
+    return values + own[:, None], places, own
 
 
 def _merged(best: tuple[Tensor, Tensor], values: Tensor, first: int, k: int) -> tuple[Tensor, Tensor]:

@@ -23,7 +23,8 @@ class WeightedExamples:
     """Weighted point masses sum_n w_n delta(x - x_n): the streamed sums that every closed form here needs.
 
     Args:
-        examples: Point masses, [N, d].
+        examples: Point masses, [N, d]: constants, whose norms are kept; not to be changed afterwards, and without
+            gradients. Derivatives are those in the points, the variance and the log-weights.
         log_weights: Log-weights, [N]; None means equal weights. Masses of weight zero are left out.
 
     Raises:
@@ -31,7 +32,7 @@ class WeightedExamples:
     """
 
     def __init__(self, examples: Tensor, log_weights: Tensor | None = None):
-        self.examples = checks.tensor("examples", examples, shape=(None, None))
+        self.examples = examples = checks.tensor("examples", examples, shape=(None, None)).detach()
         if log_weights is None:
             log_weights = examples.new_full((len(examples),), -math.log(len(examples)))
         else:
@@ -85,26 +86,31 @@ class WeightedExamples:
             x: Points, [B, d].
             variance: Kernel variance, [1, 1] or [B, 1].
         """
-        logs, nearest = [], []
-        for _, shares, top, near in self._shares(x, variance):
-            logs.append(top[:, 0] - shares.amax(1).log())
-            nearest.append(near)
-        closest, offsets = _from_the_closest(logs, nearest, variance)
+        total, closest = None, None
+        for _, shares, top, nearest in self._shares(x, variance):
+            log = top - shares.amax(1, keepdim=True).log()
+            if total is None:
+                total, closest = log, nearest
+            else:
+                total, closest, _, _ = _together(total, closest, log, nearest, variance)
         if not self._direct(x):
             closest = closest + (x - self._centre).square().sum(-1, keepdim=True)
-        return torch.logsumexp(offsets, 1) - (closest / (2 * variance))[:, 0]
+        return (total - closest / (2 * variance))[:, 0]
 
     def mean(self, x: Tensor, variance: Tensor) -> Tensor:
         """sum_n r_n x_n with r_n ~ w_n exp(-|x - x_n|^2 / (2 variance)), [B, d]; arguments as those of `log_sum`."""
-        logs, nearest, means = [], [], []
-        for block, shares, top, near in self._shares(x, variance):
-            means.append(shares @ self.examples[block])
+        total, closest, mean = None, None, None
+        for block, shares, top, nearest in self._shares(x, variance):
+            here = shares @ self.examples[block]
             if block.stop - block.start >= len(self.examples):
-                return means[0]
-            logs.append(top[:, 0] - shares.amax(1).log())
-            nearest.append(near)
-        _, offsets = _from_the_closest(logs, nearest, variance)
-        return torch.einsum("bk,kbd->bd", torch.softmax(offsets, 1), torch.stack(means))
+                return here
+            log = top - shares.amax(1, keepdim=True).log()
+            if total is None:
+                total, closest, mean = log, nearest, here
+            else:
+                total, closest, kept, added = _together(total, closest, log, nearest, variance)
+                mean = kept * mean + added * here
+        return mean
 
     def _shares(self, x: Tensor, variance: Tensor) -> Iterator[tuple[slice, Tensor, Tensor, Tensor]]:
         """By block of examples: its slice, their shares r_n / sum r_n [B, n], log max r_n [B, 1], and its reference.
@@ -118,7 +124,7 @@ class WeightedExamples:
             squares = self.squared_distances(x, block)
             nearest = _not_overflowed(squares.detach().amin(1, keepdim=True))
             least = math.log(torch.finfo(x.dtype).tiny * squares.shape[1])
-            if squares.requires_grad:
+            if any(part.requires_grad for part in (squares, variance, self.log_weights)):
                 logits = self.log_weights[block] - (squares - nearest) / (2 * variance)
                 top = logits.amax(1, keepdim=True)
                 logits = threshold(logits - top, least, -math.inf)
@@ -135,11 +141,17 @@ class WeightedExamples:
         return torch.softmax(self.log_weights - (squares - nearest) / (2 * variance), 1)
 
 
-def _from_the_closest(logs: list[Tensor], nearest: list[Tensor], variance: Tensor) -> tuple[Tensor, Tensor]:
-    """The smallest squared distance of all blocks, [B, 1], and their log-sums seen from there, [B, K]."""
-    nearest = torch.cat(nearest, 1)
-    closest = nearest.amin(1, keepdim=True)
-    return closest, torch.stack(logs, 1) - (nearest - closest) / (2 * variance)
+def _together(
+    one: Tensor, near_one: Tensor, two: Tensor, near_two: Tensor, variance: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Two log-sums, each measured from a squared distance, as one from the smaller distance, and their shares of it.
+
+    All [B, 1]. Distances are subtracted before they are divided: over a tiny variance both would be infinite.
+    """
+    near = torch.minimum(near_one, near_two)
+    one, two = (log - (far - near) / (2 * variance) for log, far in ((one, near_one), (two, near_two)))
+    total = torch.logaddexp(one, two)
+    return total, near, (one - total).exp(), (two - total).exp()
 
 
 def _not_overflowed(squares: Tensor) -> Tensor:

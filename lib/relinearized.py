@@ -10,6 +10,7 @@ from torch import Tensor
 
 from lib import checks
 from lib.assembly import assemble
+from lib.autodiff import tried
 from lib.checks import Forward
 from lib.gaussian import GaussianMixture
 from lib.linearization import Problem, by_axes, components
@@ -132,7 +133,7 @@ def _descend(problem: Problem, x: Tensor, z: Tensor, parts: dict[str, Tensor], h
         if len(pending) == 0:
             break
         trial = z[pending] + (length[pending, None] * step[pending]).to(z.dtype)
-        values = _tried(problem, trial)
+        values = tried(problem.forward, trial, max_rows=problem.max_rows, num_data=len(problem.d_obs))
         misfits = problem.residual(values).square().sum(1)
         rounding = torch.finfo(z.dtype).eps * (values.double().norm(dim=1) / problem.noise_std) * misfits.sqrt()
         rounding = rounding.nan_to_num(0.0, 0.0)  # of a place that F refuses
@@ -141,21 +142,6 @@ def _descend(problem: Problem, x: Tensor, z: Tensor, parts: dict[str, Tensor], h
         z[pending[lower]], moved[pending[lower]] = trial[lower], True
         length[pending] /= 2
     return z, moved
-
-
-def _tried(problem: Problem, trial: Tensor) -> Tensor:
-    """F at trial points [n, d]; infinite where F refuses to compute, beyond the speeds of a survey perhaps."""
-    values = []
-    with torch.no_grad():
-        for rows in trial.split(problem.max_rows):
-            try:
-                values.append(checks.apply_forward(problem.forward, rows, num_data=len(problem.d_obs)))
-            except ValueError:
-                if len(rows) == 1:
-                    values.append(problem.d_obs.new_full((1, len(problem.d_obs)), torch.inf))
-                else:
-                    values += [_tried(problem, row[None]) for row in rows]
-    return torch.cat(values)
 
 
 def _objective(problem: Problem, misfits: Tensor, z: Tensor, x: Tensor) -> Tensor:

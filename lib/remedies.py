@@ -52,6 +52,8 @@ class SmoothedScore:
 
     def denoise(self, x: Tensor, sigma: float | Tensor) -> Tensor:
         """D_s(x, sigma) at x [B, d]; sigma is a float, 0-d or [B]. Returns [B, d]."""
+        x = checks.tensor("x", x, shape=(None, self.examples.shape[1]), like=self.examples)
+        checks.noise_level(sigma, x)
         moved = x[:, None] + self._steps
         if isinstance(sigma, Tensor) and sigma.ndim:
             sigma = sigma.repeat_interleave(len(self._steps))
@@ -82,8 +84,9 @@ def tikhonov(denoise: Denoiser, constant: float) -> Denoiser:
     constant = _not_negative("constant", constant)
 
     def damped(x: Tensor, sigma: float | Tensor) -> Tensor:
+        x = checks.tensor("x", x, shape=(None, None))
         squared = checks.noise_level(sigma, x).square()
-        return x + squared / (squared + constant) * (denoise(x, sigma) - x)
+        return x + squared / (squared + constant) * (checks.apply_denoiser(denoise, x, sigma) - x)
 
     return damped
 

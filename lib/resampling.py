@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
@@ -39,61 +37,23 @@ def resample(models: Tensor, shape: tuple[int, int], *, average: str = "squared 
         TypeError, ValueError: Bad models, a speed that is not positive, a shape finer than theirs (interpolation would
             add cells, not detail), or an unknown average.
     """
-    models = _speeds(models)
+    models = checks.tensor("models", models, shape=(None, None, None))
+    if not bool((models > 0).all()):
+        raise ValueError(f"models must be positive, got a smallest speed of {float(models.min()):g}")
     nz, nx = grid(shape)
     if nz > models.shape[1] or nx > models.shape[2]:
         raise ValueError(f"shape must be at most the models' {list(models.shape[1:])}, got {[nz, nx]}")
-    return _averaged(models, average, (nz, nx), (models.shape[1] / nz, models.shape[2] / nx))
-
-
-def resample_to_spacing(
-    models: Tensor, grid_spacing: float, new_spacing: float, *, average: str = "squared slowness"
-) -> Tensor:
-    """Velocity models on square cells of another, larger size; see `resample`.
-
-    The part of a new cell that is left over at the bottom and at the right edge is cut off.
-
-    Args:
-        models: Wave speeds, [n, nz, nx], m/s.
-        grid_spacing: Size of their cells, m.
-        new_spacing: Size of the new cells, m.
-        average: As for `resample`.
-
-    Raises:
-        TypeError, ValueError: As for `resample`; a size that is not positive, or leaves fewer than two cells a side.
-    """
-    models = _speeds(models)
-    old, new = (
-        checks.positive(name, value)
-        for name, value in (("grid_spacing", grid_spacing), ("new_spacing", new_spacing))
-    )
-    if new < old:
-        raise ValueError(f"new_spacing must be at least grid_spacing ({old:g} m), got {new:g}")
-    # 64 cells of 12.5 m are 32 of 25 m, also where rounding says 31.999...
-    sides = [math.floor(side * old / new + 1e-9) for side in models.shape[1:]]
-    if min(sides) < 2:
-        raise ValueError(f"new_spacing must leave at least two cells a side, got {new:g} m, which leaves {sides}")
-    return _averaged(models, average, sides, (new / old, new / old))
-
-
-def _averaged(models: Tensor, average: str, sides: tuple[int, int] | list[int], ratios: tuple[float, float]) -> Tensor:
     if average not in tuple(_POWERS):
         raise ValueError(f"average must be one of {tuple(_POWERS)}, got {average!r}")
     power = _POWERS[average]
-    down, along = (_triangles(old, new, r) for old, new, r in zip(models.shape[1:], sides, ratios, strict=True))
+    down, along = _triangles(models.shape[1], nz), _triangles(models.shape[2], nx)
     return (down.to(models) @ models**power @ along.to(models).T) ** (1 / power)
 
 
-def _triangles(old: int, new: int, ratio: float) -> Tensor:
-    """Weights [new, old] of triangles around the centres of new cells, `ratio` old cells wide; rows sum to 1."""
+def _triangles(old: int, new: int) -> Tensor:
+    """Weights [new, old] of triangles around the centres of new cells, two of these wide; rows sum to 1."""
+    ratio = old / new
     centres = (torch.arange(new, dtype=torch.float64) + 0.5) * ratio
     distance = (torch.arange(old, dtype=torch.float64) + 0.5 - centres[:, None]).abs()
     weights = (1 - distance / ratio).clamp(min=0)
     return weights / weights.sum(1, keepdim=True)
-
-
-def _speeds(models: object) -> Tensor:
-    models = checks.tensor("models", models, shape=(None, None, None))
-    if not bool((models > 0).all()):
-        raise ValueError(f"models must be positive, got a smallest speed of {float(models.min()):g}")
-    return models

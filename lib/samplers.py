@@ -121,7 +121,7 @@ def dps(
             pull = normalized_step(gradient, sigma)
         else:
             variance = noise_std**2 + added(sigma)
-            pull = likelihood_step(gradient, denoise, forward, x, x0, interval, sigma, variance, tangent).detach()
+            pull = likelihood_step(gradient, forward, x0, interval, variance, tangent)
         report = {"misfit": squares / (len(d_obs) * noise_std**2), "gradient_norm": gradient.norm(dim=1)}
         return x0, pull, report
 

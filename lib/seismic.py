@@ -97,4 +97,5 @@ def add_noise(data: Tensor, noise_std: float, *, generator: torch.Generator | No
     """Data plus white Gaussian noise of standard deviation `noise_std`, in units of the data; any shape."""
     data = checks.tensor("data", data, shape=(None,) * getattr(data, "ndim", 1))
     noise_std = checks.positive("noise_std", noise_std, dtype=data.dtype)
+    generator = checks.random_source(generator, data.device)
     return data + noise_std * torch.empty_like(data).normal_(generator=generator)

@@ -87,7 +87,7 @@ def twisted_smc(
     def advance(x: Tensor, sigma: Tensor, following: Tensor, tell: Callable[..., None]) -> Tensor:
         nonlocal log_weights, twist_before
         x0, gradient, squares, tangent = gradient_and_tangent(denoise, forward, d_obs, x, sigma)
-        gain, slope = gains(gradient, denoise, forward, x, x0, sigma, tangent)
+        gain, slope = gains(gradient, forward, x0, tangent)
         added = given(sigma) if given else float(sigma**2 / (1 + sigma**2) * slope.max().square())
         variance = noise_std**2 + added
         entries = weigh(squares, variance)

@@ -13,7 +13,7 @@ from lib.constants import Constant
 from lib.download import PUBLIC_MODELS, fetch_velocity_models
 from lib.geology import faulted, folded, grid, layered, salt
 from lib.loaders import load_velocity_models
-from lib.resampling import resample, resample_to_spacing
+from lib.resampling import resample
 
 __all__ = [
     "CosineField",
@@ -24,7 +24,6 @@ __all__ = [
     "layered",
     "load_velocity_models",
     "resample",
-    "resample_to_spacing",
     "salt",
 ]
 
@@ -107,7 +106,8 @@ class CosineField:
         return self._bend((extended @ self._bent.like(coefficients)).reshape(-1, *self.shape))
 
     def bounded(self, velocity: Tensor) -> Tensor:
-        """Any velocities, m/s, bent by a tanh so that they stay inside the bounds."""
+        """Any velocities [B, nz, nx], m/s, bent by a tanh so that they stay inside the bounds."""
+        velocity = checks.tensor("velocity", velocity, shape=(None, *self.shape))
         middle, half = self._middle_and_half()
         return self._bend((velocity - middle) / half)
 
@@ -132,7 +132,10 @@ class CosineField:
     ) -> Tensor:
         """Draw n coefficient vectors from the population N(0, I), [n, d]."""
         shape = (checks.count("n", n), self.num_modes)
-        return torch.randn(shape, generator=generator, dtype=dtype, device=device)
+        if dtype not in (torch.float32, torch.float64):
+            raise TypeError(f"dtype must be torch.float32 or torch.float64, got {dtype}")
+        drawn = torch.empty(shape, dtype=dtype, device=device)
+        return drawn.normal_(generator=checks.random_source(generator, drawn.device))
 
 
 @functools.cache

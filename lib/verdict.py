@@ -25,7 +25,7 @@ class Thresholds:
     Attributes:
         confidence: Joint probability of the intervals of all rules.
         excess: "memorized" where the whole interval of the rate by d1/d2 above its null lies beyond this share.
-        tolerated: "not memorized" needs a rule whose interval ends below this share and holds 0.
+        tolerated: "not memorized" needs a rule whose interval ends below this share, and none that begins above 0.
         blind: A rule that calls more than this share of fresh models copies cannot clear anything.
         gap: "memorized" where the denoiser's distance from the memorized one is below this share of the Gaussian's, on
             held-out models, at a level where the memorized denoiser does worse on them than the Gaussian. The

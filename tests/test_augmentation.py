@@ -74,9 +74,29 @@ def test_nothing_moves_where_nothing_may():
 def test_bad_input_is_named():
     with pytest.raises(ValueError, match="grid_spacing"):
         augment(models(), 1, grid_spacing=0.0)
-    with pytest.raises(ValueError, match="max_stretch must be at least 1"):
-        augment(models(), 1, grid_spacing=SPACING, max_stretch=(0.5, 1.0))
     with pytest.raises(ValueError, match="depth must be positive"):
         stretch(models(1), numbers(-1.0), numbers(1.0))
     with pytest.raises(ValueError, match="down must have shape"):
         shift(models(2), numbers(1.0), numbers(1.0, 2.0), grid_spacing=SPACING)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "error", "message"),
+    [
+        ("max_shift", 100.0, TypeError, "a pair of numbers, got 100.0"),
+        ("max_shift", None, TypeError, "a pair of numbers, got None"),
+        ("max_shift", ("50", 400.0), TypeError, "a pair of numbers, got"),
+        ("max_shift", (1.0, 2.0, 3.0), ValueError, r"a pair of numbers, got \(1.0, 2.0, 3.0\)"),
+        ("max_shift", (float("nan"), 2.0), ValueError, r"finite and at least 0, got \(nan, 2.0\)"),
+        ("max_shift", (1.0, float("inf")), ValueError, r"finite and at least 0, got \(1.0, inf\)"),
+        ("max_shift", (-1.0, 2.0), ValueError, r"finite and at least 0, got \(-1.0, 2.0\)"),
+        ("max_stretch", 1.1, TypeError, "a pair of numbers, got 1.1"),
+        ("max_stretch", (1.1,), ValueError, r"a pair of numbers, got \(1.1,\)"),
+        ("max_stretch", (True, 1.1), TypeError, "a pair of numbers, got"),
+        ("max_stretch", (0.5, 1.0), ValueError, r"finite and at least 1, got \(0.5, 1.0\)"),
+        ("max_stretch", (1.1, float("nan")), ValueError, r"finite and at least 1, got \(1.1, nan\)"),
+    ],
+)
+def test_bad_bounds_are_named(name, value, error, message):
+    with pytest.raises(error, match=f"{name} must be {message}"):
+        augment(models(1), 1, grid_spacing=SPACING, **{name: value})

@@ -87,6 +87,9 @@ def test_a_map_that_leaves_torch_is_refused_both_ways():
         push(detached, randn(2, 5), randn(2, 3, 5, seed=1))
     with pytest.raises(ValueError, match="forward must be differentiable"):
         pull(detached, randn(2, 5), randn(2, 3, 4, seed=1))
+    network = torch.nn.Linear(5, 4).double()  # its output requires gradients, those of its weights
+    with pytest.raises(ValueError, match="forward must be differentiable"):
+        pull(lambda x: network(x.detach()), randn(2, 5), randn(2, 3, 4, seed=1))
 
 
 def test_names_stay_where_they_were():

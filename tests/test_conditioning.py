@@ -54,3 +54,13 @@ def test_bad_input_is_named():
         LinearPosterior(mixture(), randn(1, 2), 0.0)
     with pytest.raises(ValueError, match="d_obs"):
         LinearPosterior(mixture(), randn(1, 2), 0.1)(randn(2))
+
+
+def test_noise_too_small_for_the_rounding_is_named():
+    matrix = randn(4, 2, seed=2)  # more data than unknowns: without noise their covariance is singular
+    with pytest.raises(ValueError, match=r"noise_std must be large enough .* got 1e-09"):
+        LinearPosterior(mixture(), matrix, 1e-9)
+    with pytest.raises(ValueError, match="noise_std must have a square that torch.float64 can hold .* got 1e-200"):
+        LinearPosterior(mixture(), matrix, 1e-200)
+    with pytest.raises(ValueError, match="covariance of the data must be finite"):
+        LinearPosterior(mixture(), 1e200 * matrix, 1.0)

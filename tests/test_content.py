@@ -96,3 +96,12 @@ def test_what_has_no_content_is_refused():
     exec("def f(): pass", namespace)
     with pytest.raises(TypeError, match="source of .*f must be in a file"):
         content(namespace["f"])
+
+
+def test_functions_side_by_side_on_one_line_differ():
+    one, two, again = [lambda k: {"a": k + 1}, lambda k: {"a": k + 2}, lambda k: {"a": k + 1}]  # fmt: skip
+    inner, other = (lambda: [k * 2 for k in (1, 2)]), (lambda: [k * 3 for k in (1, 2)])
+    assert content(one) != content(two)
+    assert content(one) == content(again)
+    assert content(inner) != content(other)
+    assert content(lambda x: x.sin()) != content(lambda x: x.cos())

@@ -114,3 +114,25 @@ def test_bound_exposes_point_masses():
 def test_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: kernel_log_prob(randn(3, 2), None, 1e-200), ValueError, "bandwidth must have a square .* got 1e-200"),
+        (lambda: kernel_log_prob(randn(3, 2), None, 1e200), ValueError, r"bandwidth must have a square .* got 1e\+200"),
+        (lambda: kernel_log_prob(randn(1, 2), None, 1.0), ValueError, "points must hold at least 2 models"),
+        (lambda: kernel_log_prob(randn(3, 2), randn(3, 3), 1.0), ValueError, r"examples must have shape \[\*, 2\]"),
+        (lambda: kernel_log_prob(randn(3, 2), randn(3, 2).float(), 1.0), TypeError, "examples must have dtype"),
+        (lambda: kernel_log_prob(randn(3, 2), randn(3, 2).to("meta"), 1.0), ValueError, "examples must be on device"),
+        (lambda: fit_bandwidth(randn(3, 2).numpy()), TypeError, "examples must be a torch.Tensor"),
+        (lambda: fit_bandwidth(randn(1, 2)), ValueError, "examples must hold at least 2 models"),
+        (lambda: fit_bandwidth(randn(3, 2), randn(3, 2).numpy()), TypeError, "held_out must be a torch.Tensor"),
+        (lambda: fit_bandwidth(randn(3, 2), randn(4, 3)), ValueError, r"held_out must have shape \[\*, 2\]"),
+        (lambda: fit_bandwidth(randn(3, 2), randn(3, 2).float()), TypeError, "held_out must have dtype"),
+        (lambda: fit_bandwidth(randn(3, 2), randn(3, 2).to("meta")), ValueError, "held_out must be on device cpu"),
+    ],
+)
+def test_misuse_names_the_argument_of_the_caller(call, error, message):
+    with pytest.raises(error, match=message):
+        call()

@@ -105,6 +105,17 @@ def test_the_whole_step_is_taken_for_a_linear_map_and_less_where_the_map_bends()
     assert (moved - 2).abs().max() < 1.9
 
 
+def test_a_step_to_where_the_map_refuses_is_shortened_and_the_others_are_not():
+    def bounded(x):
+        if bool((x > 3).any()):
+            raise ValueError("velocity must be at most 3")
+        return x
+
+    tangent = Tangent(bounded, torch.zeros(2, 1).double(), torch.full((1,), 2.5).double(), 0.01)
+    share = tangent.share(torch.tensor([[4.0], [2.0]]).double(), torch.zeros(2, 1).double())
+    assert share.flatten().tolist() == [0.5, 1.0]
+
+
 def test_no_step_is_taken_where_none_helps():
     tangent = Tangent(lambda x: x, torch.zeros(1, 1).double(), torch.ones(1).double(), 0.1)
     away = torch.full((1, 1), -5.0).double()

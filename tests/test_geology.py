@@ -114,6 +114,7 @@ def test_docstrings_say_what_breaks_down(make):
         ((1, (8, 8)), {"num_layers": 0}, ValueError, "num_layers must be at least 1, got 0"),
         ((1, (8, 8)), {"top": -1.0}, ValueError, "top must be positive and finite, got -1.0"),
         ((1, (8, 8)), {"bottom": 0.0}, ValueError, "bottom must be positive and finite, got 0.0"),
+        ((1, (8, 8)), {"generator": 0}, TypeError, "generator must be a torch.Generator or None, got int"),
     ],
 )
 def test_refuses_bad_arguments(make, arguments, options, error, message):

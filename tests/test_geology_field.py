@@ -62,3 +62,7 @@ def test_bad_input_is_named(field):
         field(torch.ones(2, 39))
     with pytest.raises(ValueError, match="num_modes"):
         GeologyField((4, 4), 17)
+    with pytest.raises(ValueError, match=r"num_modes must be at most 2913 on a grid of \(54, 54\): .*, got 2916"):
+        GeologyField((54, 54), 54 * 54)
+    with pytest.raises(TypeError, match="generator must be a torch.Generator or None, got int"):
+        field.sample(2, generator=0)

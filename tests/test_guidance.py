@@ -156,25 +156,26 @@ def test_a_sample_is_pulled_the_same_alone_or_in_a_batch(guidance):
     prior, sigma = MemorizedPrior(examples, 0.1), torch.tensor(0.8).double()
 
     def pull(points):
-        denoised, gradient, _ = gradient_at(points, 0.8, examples, y)
+        denoised, gradient, _, tangent = gradient_and_tangent(prior.denoise, stylized_2d, y, points, sigma)
         if guidance == "normalized":
             return normalized_step(gradient, sigma)
-        return likelihood_step(gradient, prior.denoise, stylized_2d, points, denoised, sigma**2 / 9, sigma, 1e-2)
+        return likelihood_step(gradient, stylized_2d, denoised, sigma**2 / 9, 1e-2, tangent)
 
     torch.testing.assert_close(pull(x), torch.cat([pull(point[None]) for point in x]))
 
 
 def test_likelihood_step_is_eulers_where_that_is_stable():
     matrix, x, sigma = conditioned(3, 3), randn(4, 3), torch.tensor(1.0).double()
-    denoised, gradient, _ = denoise_and_gradient(population, linear_map(matrix), randn(3, seed=1), x, sigma)
-    step = likelihood_step(gradient, population, linear_map(matrix), x, denoised, 0.1 * sigma, sigma, 1.0)
+    forward = linear_map(matrix)
+    denoised, gradient, _, tangent = gradient_and_tangent(population, forward, randn(3, seed=1), x, sigma)
+    step = likelihood_step(gradient, forward, denoised, 0.1 * sigma, 1.0, tangent)
     torch.testing.assert_close(step, 0.1 * gradient)
-    precise = likelihood_step(gradient, population, linear_map(matrix), x, denoised, 0.1 * sigma, sigma, 1e-12)
+    precise = likelihood_step(gradient, forward, denoised, 0.1 * sigma, 1e-12, tangent)
     curvature = (gradient @ matrix.T / 2).square().sum(1, keepdim=True) / gradient.square().sum(1, keepdim=True)
     torch.testing.assert_close(precise, gradient / curvature, rtol=1e-2, atol=0)  # the exact minimum along g
 
 
-def test_step_along_the_gradient_is_that_of_forward_mode_whoever_finds_it():
+def test_step_along_the_gradient_is_that_of_forward_mode():
     examples, x, y = randn(5, 2), randn(4, 2, seed=1), torch.tensor([0.3, 0.2], dtype=torch.float64)
     sigma = torch.tensor(0.8, dtype=torch.float64)
     denoise = MemorizedPrior(examples, 0.1).denoise
@@ -185,8 +186,7 @@ def test_step_along_the_gradient_is_that_of_forward_mode_whoever_finds_it():
     torch.testing.assert_close(tangent(), along)
     _, response = torch.func.jvp(stylized_2d, (x0,), (along,))
     expected = response.norm(dim=1, keepdim=True) / gradient.norm(dim=1, keepdim=True)
-    for given in (None, tangent):
-        torch.testing.assert_close(gains(gradient, denoise, stylized_2d, x, x0, sigma, given)[0], expected)
+    torch.testing.assert_close(gains(gradient, stylized_2d, x0, tangent)[0], expected)
 
 
 def test_variance_added_to_the_noise_weakens_the_pull():
@@ -208,3 +208,17 @@ def test_weights_of_a_network_start_no_graph():
 def test_unknown_guidance_is_refused():
     with pytest.raises(ValueError, match="guidance must be 'likelihood' or 'normalized', got 'dps'"):
         gaussian_problem(conditioned(3, 3), 0.1, guidance="dps")
+
+
+@pytest.mark.parametrize("guidance", ["likelihood", "normalized"])
+def test_maps_whose_weights_alone_have_gradients_are_refused(guidance):
+    network, zero = torch.nn.Linear(2, 2).double(), torch.zeros(2, dtype=torch.float64)
+    levels = karras_sigmas(5, 20.0, 0.1)
+
+    def fixed(x, *level):
+        return network(x.detach())
+
+    with pytest.raises(ValueError, match="denoise must be differentiable for guidance"):
+        dps(fixed, stylized_2d, zero, 0.3, levels, (3, 2), guidance=guidance)
+    with pytest.raises(ValueError, match="forward must be differentiable"):
+        dps(population, fixed, zero, 0.3, levels, (3, 2), guidance=guidance)

@@ -148,6 +148,25 @@ def test_a_map_that_is_flat_to_autograd_is_refused_with_a_prior_too():
         invert(lambda x: x.detach(), torch.ones(3).double(), 1.0, torch.zeros(3).double(), prior_std=1.0)
 
 
+@pytest.mark.parametrize("prior_std", [None, 1.0])
+def test_a_map_whose_weights_alone_have_gradients_is_refused(prior_std):
+    network = torch.nn.Linear(3, 3).double()
+    with pytest.raises(ValueError, match="forward must be differentiable"):
+        invert(lambda x: network(x.detach()), torch.ones(3).double(), 1.0, torch.zeros(3).double(), prior_std=prior_std)
+
+
+def test_a_caller_without_gradients_changes_nothing():
+    matrix, d_obs, forward = linear_problem(4, 10, 3)
+    expected = invert(forward, d_obs, 1.0, torch.zeros(3).double(), prior_std=2.0)
+    with torch.no_grad():
+        found = invert(forward, d_obs, 1.0, torch.zeros(3).double(), prior_std=2.0)
+    assert torch.equal(found.x, expected.x)
+    weights = matrix.clone().requires_grad_()  # nor do data and maps with gradients of their own
+    traced = invert(lambda x: x @ weights.T, d_obs.requires_grad_(), 1.0, torch.zeros(3).double(), prior_std=2.0)
+    assert torch.equal(traced.x, expected.x)
+    assert weights.grad is None
+
+
 def test_callback_and_prior_are_refused_by_name():
     _, d_obs, forward = linear_problem(0, 20, 5)
     start = torch.ones(5, dtype=torch.float64)

@@ -222,3 +222,10 @@ def test_no_data_weight_gives_back_the_prior():
 def test_misuse_is_named(sampler, changes, error, message):
     with pytest.raises(error, match=message):
         run(sampler, **changes)
+
+
+@pytest.mark.parametrize("sampler", [pigdm, tmpd, twisted_smc], ids=lambda f: f.__name__)
+def test_a_denoiser_whose_weights_alone_have_gradients_is_refused(sampler):
+    network = torch.nn.Linear(1, 1).double()
+    with pytest.raises(ValueError, match="denoise must be differentiable for guidance"):
+        run(sampler, denoise=lambda x, sigma: network(x.detach()))

@@ -4,13 +4,12 @@ import tracemalloc
 
 import h5py
 import numpy as np
-import psutil
 import pytest
 import torch
 from scipy.io import savemat
 
 from lib.formats import Stored
-from lib.loaders import available_memory, load_velocity_models
+from lib.loaders import load_velocity_models
 
 MODELS = np.random.default_rng(0).uniform(1500, 4500, (3, 6, 7))
 
@@ -109,19 +108,6 @@ def test_memory_counts_formats_that_are_read_at_once(tmp_path, monkeypatch):
     assert load_velocity_models(tmp_path / "models.mat", max_models=2).shape == (2, 6, 7)
     with pytest.raises(ValueError, match="3 models of 6 x 7 cells take"):
         load_velocity_models(tmp_path / "models.mat")
-
-
-def test_available_memory_is_a_number_of_bytes_or_unknown(monkeypatch):
-    def refuse(*_, **__):
-        raise OSError
-
-    first = available_memory()
-    assert first is None or 2**26 < first <= psutil.virtual_memory().total
-    monkeypatch.setattr("pathlib.Path.read_text", refuse)
-    second = available_memory()
-    assert second is None or second == pytest.approx(psutil.virtual_memory().total, rel=0.01)
-    monkeypatch.setattr("os.sysconf", refuse, raising=False)
-    assert available_memory() is None
 
 
 def shards(folder, names=("model1.npy", "model2.npy", "model10.npy"), arrays=MODELS):

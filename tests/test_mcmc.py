@@ -65,6 +65,26 @@ def test_one_component_of_a_mixture_prior_agrees_with_quadrature(forward, exampl
     torch.testing.assert_close(draws.std(0), std, rtol=0.08, atol=0)
 
 
+def test_places_that_the_map_refuses_have_no_probability():
+    """As a survey refuses speeds beyond its largest: the other rows of the batch go on."""
+
+    def bounded(x):
+        if bool((x > 0.5).any()):
+            raise ValueError("velocity must be at most 0.5")
+        return x
+
+    starts = torch.tensor([[-2.0], [-1.0], [0.0], [0.4]]).double()
+    chains = run(forward=bounded, d_obs=torch.zeros(1).double(), noise_std=1e3, centre=torch.zeros(1).double(),
+                 starts=starts, num_draws=1500, num_warmup=100)  # fmt: skip
+    draws = chains.samples.flatten()
+    normal = torch.distributions.Normal(0.0, 1.0)
+    expected = -math.exp(normal.log_prob(torch.tensor(0.5)).item()) / normal.cdf(torch.tensor(0.5)).item()
+    assert draws.max() <= 0.5
+    assert abs(draws.mean() - expected) < 4 * draws.std() / chains.ess.min().sqrt()
+    with pytest.raises(ValueError, match="velocity must be at most 0.5"):
+        run(forward=bounded, d_obs=torch.zeros(1).double(), centre=torch.ones(1).double())
+
+
 def test_the_law_does_not_depend_on_where_it_is_linearized():
     """Far from the mode the preconditioner is wrong, the angle is tuned down, and the answer is the same."""
     d_obs = torch.tensor([1.0]).double()

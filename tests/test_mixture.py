@@ -124,6 +124,52 @@ def test_a_near_example_of_hardly_any_weight_does_not_hide_a_far_one(path, dtype
         assert total.item() == pytest.approx(-1300.5 + math.log1p(math.exp(-1.5)), rel=1e-6)
 
 
+def test_level_and_weights_may_be_differentiated(path):
+    examples, x = randn(20, 3), randn(9, 3, seed=1)
+    sigma = torch.linspace(0.3, 2, 9).double().requires_grad_()
+    logs = randn(20, seed=2).requires_grad_()
+
+    def mean(level, weights):
+        return WeightedExamples(examples, weights).mean(x, level.square()[:, None])
+
+    def log_sum(level, weights):
+        return WeightedExamples(examples, weights).log_sum(x, level.square()[:, None])
+
+    def logits(level, weights):
+        return torch.log_softmax(weights, 0) - torch.cdist(x, examples).square() / (2 * level.square()[:, None])
+
+    for ours, plain in (
+        (mean, lambda *a: torch.softmax(logits(*a), 1) @ examples),
+        (log_sum, lambda *a: torch.logsumexp(logits(*a), 1)),
+    ):
+        found, expected = (torch.autograd.grad(f(sigma, logs).sum(), (sigma, logs)) for f in (ours, plain))
+        torch.testing.assert_close(found, expected)
+
+
+def test_one_level_for_all_may_be_differentiated():
+    prior, x = overlapping()
+    one, each = torch.tensor(0.6).double().requires_grad_(), torch.full((9,), 0.6).double().requires_grad_()
+    slopes = [torch.autograd.grad(prior.denoise(x, sigma).sum(), sigma)[0] for sigma in (one, each)]
+    torch.testing.assert_close(slopes[0], slopes[1].sum())
+
+
+def test_examples_are_constants():
+    examples = randn(20, 3).requires_grad_()
+    assert not MemorizedPrior(examples, 0.7).log_prob(randn(9, 3, seed=1)).requires_grad
+
+
+def test_memory_of_a_mean_does_not_grow_with_the_examples():
+    """Peaks of what torch allocates, by its own record: blocks are summed as they come."""
+    x, peaks = randn(1024, 256, seed=1), []
+    for n in (2**12, 2**14):
+        prior = MemorizedPrior(randn(n, 256), 0.5)
+        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as record:
+            prior.denoise(x, 0.5)
+        held = [e.nbytes() for e in record.profiler.kineto_results.events() if e.name() == "[memory]"]
+        peaks.append(max(torch.tensor(held).cumsum(0)).item())
+    assert peaks[1] < 1.1 * peaks[0]
+
+
 def test_no_share_is_a_denormal_number():
     examples, x = randn(3000, 16).float(), randn(8, 16, seed=1).float()
     variance = torch.full((1, 1), 0.06)

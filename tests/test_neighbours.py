@@ -59,6 +59,21 @@ def test_distances_near_and_far_are_right_in_single_precision():
     torch.testing.assert_close(nearest_distances(samples, examples, 40)[0].double(), exact, rtol=2e-6, atol=0)
 
 
+@pytest.mark.parametrize("offset", [0.0, 1e4])
+def test_copies_amid_many_that_are_nearly_copies_are_found(offset):
+    model = randn(1, 1000)
+    examples = (torch.cat([randn(200, 1000, seed=1), model + 1e-3 * randn(40, 1000, seed=2)]) + offset).float()
+    exact = torch.cdist(examples[200:].double(), examples.double(), compute_mode="donot_use_mm_for_euclid_dist").sort(1)
+    distances, indices = nearest_distances(examples[200:], examples, 3)
+    assert (distances[:, 0] == 0).all()
+    assert torch.equal(indices, exact.indices[:, :3])
+    torch.testing.assert_close(distances.double(), exact.values[:, :3], rtol=1e-5, atol=0)
+
+
+def test_distances_keep_no_gradient():
+    assert not nearest_distances(randn(3, 2).requires_grad_(), randn(9, 2, seed=1), 2)[0].requires_grad
+
+
 def test_a_copy_in_the_last_block_is_at_distance_zero(monkeypatch):
     cut_into_blocks(monkeypatch, 64)
     examples = (1000 * randn(100, 8) + 1e5).float()

@@ -14,7 +14,7 @@ ROWS = [
     ["gaussian", "checkpoints", "layers", "autodiff", "calibration", "convergence", "transport", "neighbours"],
     ["low_rank", "point_masses"],
     ["mixture", "jacobian", "schedule", "diagnostics", "density", "ppca", "conditioning"],
-    ["formats", "download", "remedies", "augmentation", "mapped", "content", "parts"],
+    ["formats", "memory", "download", "remedies", "augmentation", "mapped", "content", "parts"],
     ["units", "geology"],
     ["loaders", "resampling"],
     ["acquisition"],

@@ -105,3 +105,30 @@ def test_bad_input_is_named(call, message):
         call()
     with pytest.raises(TypeError, match="denoise"):
         tikhonov(X, 1.0)
+
+
+SMOOTHED = SmoothedScore(X, 0.5, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("apply", [SMOOTHED.denoise, SMOOTHED.score, tikhonov(MemorizedPrior(X, 0.1).denoise, 0.1)])
+@pytest.mark.parametrize(
+    ("x", "sigma", "error", "message"),
+    [
+        (POINTS.float(), 1.0, TypeError, "must have dtype"),
+        (POINTS.numpy(), 1.0, TypeError, "x must be a torch.Tensor, got ndarray"),
+        (POINTS[:, :2], 1.0, ValueError, r"x must have shape \[\*, 3\], got \[5, 2\]"),
+        (POINTS[0], 1.0, ValueError, r"x must have shape \[\*, .\], got \[3\]"),
+        (POINTS, torch.ones(3).double(), ValueError, r"sigma must have shape \[5\], got \[3\]"),
+        (POINTS, torch.ones(5), TypeError, "sigma must have dtype"),
+        (POINTS, 0.0, ValueError, "sigma must be positive"),
+    ],
+)
+def test_points_and_levels_are_refused_in_the_counts_of_the_caller(apply, x, sigma, error, message):
+    with pytest.raises(error, match=message):
+        apply(x, sigma)
+
+
+@pytest.mark.parametrize(("found", "error"), [(None, TypeError), (POINTS[:2], ValueError), (POINTS.float(), TypeError)])
+def test_what_a_damped_denoiser_returns_is_checked(found, error):
+    with pytest.raises(error, match="denoise's output must"):
+        tikhonov(lambda x, sigma: found, 0.1)(POINTS, 1.0)

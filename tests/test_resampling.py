@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lib.geology import faulted
-from lib.resampling import resample, resample_to_spacing
+from lib.resampling import resample
 
 AVERAGES = ["squared slowness", "slowness", "velocity"]
 
@@ -108,21 +108,13 @@ def test_default_is_the_speed_of_waves_much_longer_than_the_cells():
     assert min(found["slowness"], found["velocity"]) > 1.06 * exact
 
 
-def test_spacing_gives_the_shape_and_the_same_numbers():
-    fine = models()
-    assert torch.equal(resample_to_spacing(fine, 12.5, 25.0), resample(fine, (20, 30)))
-    assert resample_to_spacing(fine, 0.1, 0.3).shape == (3, 13, 20)
-    assert resample_to_spacing(fine, 1.1, 2.2).shape == (3, 20, 30)  # where 60 * 1.1 / 2.2 rounds to 29.999...
-    torch.testing.assert_close(resample_to_spacing(fine, 10, 10), fine, rtol=1e-12, atol=0)
-
-
-@pytest.mark.parametrize("new", [25.0, 30.0, 37.0, 100.0])
-def test_new_cells_lie_where_their_spacing_says(new):
+@pytest.mark.parametrize("cells", [32, 27, 21, 8])
+def test_new_cells_divide_the_extent_evenly(cells):
     # Squared slowness that grows linearly with depth: its weighted mean is that of the centre.
     depth = (torch.arange(80, dtype=torch.float64) + 0.5) * 10
     fine = (1e-7 + 1e-10 * depth)[None, :, None].expand(1, 80, 80) ** -0.5
-    coarse = resample_to_spacing(fine, 10.0, new)[0, 1:-1, 0]
-    centres = (torch.arange(len(coarse), dtype=torch.float64) + 1.5) * new
+    coarse = resample(fine, (cells, cells))[0, 1:-1, 0]
+    centres = (torch.arange(len(coarse), dtype=torch.float64) + 1.5) * 800 / cells
     torch.testing.assert_close((coarse**-2 - 1e-7) / 1e-10, centres, rtol=0, atol=0.5)
 
 
@@ -138,11 +130,6 @@ def test_new_cells_lie_where_their_spacing_says(new):
         (lambda: resample(models() * 0, (20, 20)), ValueError, "models must be positive, got a smallest speed of 0"),
         (lambda: resample(models() / 0, (20, 20)), ValueError, "models must be finite"),
         (lambda: resample(None, (20, 20)), TypeError, "models must be a torch.Tensor"),
-        (lambda: resample_to_spacing(models(), 20, 10), ValueError, r"new_spacing must be at least .*20 m"),
-        (lambda: resample_to_spacing(models(), 0, 10), ValueError, "grid_spacing must be positive"),
-        (lambda: resample_to_spacing(models(), 10, "20"), TypeError, "new_spacing must be one positive number"),
-        (lambda: resample_to_spacing(models(), 10, 210), ValueError, r"must leave at least two cells a side.*\[1, 2\]"),
-        (lambda: resample_to_spacing(models() * 0, 10, 20), ValueError, "models must be positive"),
     ],
 )
 def test_misuse_is_named(call, error, message):

@@ -115,6 +115,8 @@ def test_refuses_noise_that_is_not_positive():
             add_noise(torch.ones(3), value)
     with pytest.raises(TypeError, match="data must have a floating dtype, got torch.int64"):
         add_noise(torch.ones(3, dtype=torch.int64), 1.0)
+    with pytest.raises(TypeError, match="generator must be a torch.Generator or None, got int"):
+        add_noise(torch.ones(3), 1.0, generator=0)
 
 
 def test_float32_and_float64_agree_and_do_not_mix():

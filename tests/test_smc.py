@@ -6,7 +6,7 @@ from torch.distributions import Normal
 
 from lib.diagnostics import effective_sample_size, total_variation
 from lib.forward import STYLIZED_EXAMPLES_1D, linear_map, stylized_1d
-from lib.guidance import denoise_and_gradient, likelihood_step
+from lib.guidance import gradient_and_tangent, likelihood_step
 from lib.mixture import MemorizedPrior
 from lib.posterior import lookup_weights
 from lib.samplers import sample, twisted_smc
@@ -73,8 +73,8 @@ def test_one_step_multiplies_the_weight_by_the_ratio_of_step_and_proposal():
     twisted_smc(PRIOR.denoise, stylized_1d, Y, NOISE, sigmas, (50, 1), generator=seeded(0), callback=reports.append,
                 guidance_variance=lambda sigma: 2.0, threshold=0.0)  # fmt: skip
     x, x0, new = reports[0]["x"], reports[0]["x0"], reports[1]["x"]
-    _, gradient, _ = denoise_and_gradient(PRIOR.denoise, stylized_1d, Y, x, sigmas[0])
-    pull = likelihood_step(gradient, PRIOR.denoise, stylized_1d, x, x0, torch.tensor(8.0), sigmas[0], NOISE**2 + 2)
+    _, gradient, _, tangent = gradient_and_tangent(PRIOR.denoise, stylized_1d, Y, x, sigmas[0])
+    pull = likelihood_step(gradient, stylized_1d, x0, torch.tensor(8.0), NOISE**2 + 2, tangent)
     mean, std = x0 * 8 / 9 + x / 9, (8 / 9) ** 0.5
     assert pull.abs().max() > 0.3 * std
     ratio = Normal(mean, std).log_prob(new) - Normal(mean + pull, std).log_prob(new)

@@ -1,5 +1,7 @@
 """The cosine field: its modes, its variance, its bounds."""
 
+import math
+
 import pytest
 import torch
 from hypothesis import given
@@ -144,6 +146,29 @@ def test_refuses_bad_coefficients():
         field(torch.zeros(1, 5, dtype=torch.int64))
     with pytest.raises(ValueError, match="n must be at least 1, got 0"):
         field.sample(0)
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.float16, torch.complex64, "float64"])
+def test_samples_are_refused_a_type_that_no_model_has(dtype):
+    with pytest.raises(TypeError, match=f"dtype must be torch.float32 or torch.float64, got {dtype}"):
+        CosineField((8, 8), 5).sample(2, dtype=dtype)
+
+
+def test_samples_are_refused_a_seed_for_a_generator():
+    with pytest.raises(TypeError, match="generator must be a torch.Generator or None, got int"):
+        CosineField((8, 8), 5).sample(2, generator=0)
+
+
+def test_only_models_of_the_grid_are_bent():
+    field = CosineField((8, 9), 5)
+    models = torch.full((2, 8, 9), 1e4, dtype=torch.float64)
+    torch.testing.assert_close(field.bounded(models), torch.full_like(models, 4000.0), rtol=1e-3, atol=0)
+    with pytest.raises(TypeError, match="velocity must be a torch.Tensor, got float"):
+        field.bounded(3.0)
+    with pytest.raises(ValueError, match=r"velocity must have shape \[\*, 8, 9\], got \[8, 9\]"):
+        field.bounded(models[0])
+    with pytest.raises(ValueError, match="velocity must be finite, got 72 NaN"):
+        field.bounded(torch.cat([models[:1], models[1:] * math.nan]))
 
 
 def test_generators_loader_and_resampling_are_importable_from_here():
