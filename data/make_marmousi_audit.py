@@ -1,4 +1,4 @@
-"""Make data/marmousi_audit.npz: what an audit says of networks trained on a few slices of a real model.
+"""Make data/marmousi_audit.npz: what an audit says of networks trained on a few slices of a published model.
 
     python data/make_marmousi_audit.py FILE [--side 32] [--folds 4]
 
