@@ -16,16 +16,20 @@ def cut_into_blocks(monkeypatch, numbers):
     monkeypatch.setattr(neighbours, "_LONG", numbers)
 
 
+def same_as_the_whole_table(samples, examples, k, **options):
+    table = torch.cdist(samples, examples, compute_mode="donot_use_mm_for_euclid_dist").sort(1)
+    distances, indices = nearest_distances(samples, examples, k, **options)
+    torch.testing.assert_close(distances, table.values[:, :k])
+    assert torch.equal(indices, table.indices[:, :k])
+
+
 @pytest.mark.parametrize("k", [1, 7, 40])
 def test_blocks_of_any_size_find_the_same_neighbours(k, monkeypatch):
     examples, samples = randn(40, 3) + 50, randn(23, 3, seed=1) + 50
-    table = torch.cdist(samples, examples, compute_mode="donot_use_mm_for_euclid_dist").sort(1)
     cut_into_blocks(monkeypatch, 27)  # nine examples of three numbers
     monkeypatch.setattr(neighbours, "_TABLE", 20)
     for block in (1, 5, 100):
-        distances, indices = nearest_distances(samples, examples, k, block=block)
-        torch.testing.assert_close(distances, table.values[:, :k])
-        assert torch.equal(indices, table.indices[:, :k])
+        same_as_the_whole_table(samples, examples, k, block=block)
 
 
 @pytest.mark.parametrize("farthest_first", [True, False])
@@ -33,10 +37,7 @@ def test_many_neighbours_in_one_late_block_are_all_found(farthest_first, monkeyp
     cut_into_blocks(monkeypatch, 50 * 3)
     examples, samples = randn(400, 3), 0.1 * randn(6, 3, seed=1)
     examples = examples[examples.norm(dim=1).argsort(descending=farthest_first)]
-    table = torch.cdist(samples, examples, compute_mode="donot_use_mm_for_euclid_dist").sort(1)
-    distances, indices = nearest_distances(samples, examples, 40)
-    torch.testing.assert_close(distances, table.values[:, :40])
-    assert torch.equal(indices, table.indices[:, :40])
+    same_as_the_whole_table(samples, examples, 40)
 
 
 @pytest.mark.parametrize("farthest_first", [True, False])
@@ -46,10 +47,7 @@ def test_folded_blocks_find_the_same_neighbours(rows, farthest_first, monkeypatc
     monkeypatch.setattr(neighbours, "_FOLD", 9)  # some values are left over in each block
     examples, samples = randn(4000, 3), 0.1 * randn(11, 3, seed=1)
     examples = examples[examples.norm(dim=1).argsort(descending=farthest_first)]
-    table = torch.cdist(samples, examples, compute_mode="donot_use_mm_for_euclid_dist").sort(1)
-    distances, indices = nearest_distances(samples, examples, 30)
-    torch.testing.assert_close(distances, table.values[:, :30])
-    assert torch.equal(indices, table.indices[:, :30])
+    same_as_the_whole_table(samples, examples, 30)
 
 
 def test_distances_near_and_far_are_right_in_single_precision():
